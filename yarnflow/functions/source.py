@@ -1,0 +1,78 @@
+"""The contract between a source and the runtime.
+
+A source is a recipe that is pickled into every subtask. It names its *splits* (a file range, a number
+range, a socket) and opens one *reader* per split. Every subtask calls `splits()` itself and takes its
+share, so the answer must be the same in all of them; there is no enumerator process to lose.
+A split is also a position: `SplitReader.split()` says where a new reader must resume.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from yarnflow.functions.batch import Batch
+
+
+class Availability(Enum):
+    """What `SplitReader.poll` returns when it has no batch."""
+
+    NOTHING_YET = "nothing yet"
+    END_OF_SPLIT = "end of split"
+
+
+@dataclass(frozen=True)
+class Split:
+    """A part of a source's input and the position in it. Subclasses add fields; all are picklable.
+
+    Attributes:
+        split_id: unique within the source and the same in every process and after a restart.
+    """
+
+    split_id: str
+
+
+class SplitReader(ABC):
+    """Reads one split. Used by one task only, never concurrently."""
+
+    @abstractmethod
+    def poll(self) -> Batch | Availability:
+        """Return the next batch, or why there is none. Must not block for longer than a few milliseconds
+        unless the input is a file."""
+
+    @abstractmethod
+    def split(self) -> Split:
+        """Return the position *after* the last batch that `poll` returned."""
+
+    def fileno(self) -> int | None:
+        """A file descriptor that becomes readable when `poll` has something, or None to be polled
+        every few milliseconds."""
+        return None
+
+    def close(self) -> None:
+        """Release what the reader holds. Called exactly once, also after a failure."""
+
+
+class Source(ABC):
+    """A recipe for reading records, pickled into every source subtask."""
+
+    #: False when reading never ends.
+    bounded: bool = True
+
+    @abstractmethod
+    def splits(self, parallelism: int) -> Sequence[Split]:
+        """Name all splits, the same in every subtask. Subtask i of p reads splits i, i+p, i+2p, ...
+
+        Raises FileSystemError or ConfigurationError when the input is not there.
+        """
+
+    def discovery_interval(self) -> float | None:
+        """Seconds between further calls of `splits` that look for new ones (a directory being filled);
+        None to call it once. New splits go to the subtask that their id hashes to."""
+        return None
+
+    @abstractmethod
+    def open(self, split: Split) -> SplitReader:
+        """Start reading `split` at its position."""
