@@ -60,4 +60,4 @@ class ColumnBatch:
         return f"ColumnBatch({self.columns.num_rows} rows of {self.columns.schema.names})"
 
 
-Batch = Union[RowBatch, ColumnBatch]
+Batch = Union[RowBatch, ColumnBatch]  # noqa: UP007 - evaluated at run time
