@@ -19,6 +19,11 @@
     │   ├── ResourceError             not enough slots, or containers of that size can never be had
     │   └── DevClusterError           the local test cluster cannot start
     ├── FileSystemError               a path on a local or remote file system
+    │   ├── FileMissingError          nothing is at the path
+    │   ├── FileAlreadyExistsError    something is, and overwriting was not asked for
+    │   ├── FilePermissionError       the user may not do that there
+    │   ├── PathIsDirectoryError      a directory where a file is needed
+    │   └── FileSystemUnreachableError  the NameNode or object store does not answer
     └── ProtocolError                 a peer sent what it must not (stale epoch, bad secret, bad frame)
 
 Each carries a *domain* (whose fault) and whether trying again can help. The command line prints
@@ -147,9 +152,43 @@ class DevClusterError(ClusterError):
 
 
 class FileSystemError(YarnflowError):
-    """A path on a local or remote file system cannot be used."""
+    """A path on a local or remote file system cannot be used; `path` is that path, if one is concerned."""
 
     domain = Domain.EXTERNAL
+
+    def __init__(self, message: str, path: str | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class FileMissingError(FileSystemError):
+    """There is no file or directory at the path."""
+
+    domain = Domain.USER
+
+
+class FileAlreadyExistsError(FileSystemError):
+    """Something is at the path already, and overwriting it was not asked for."""
+
+    domain = Domain.USER
+
+
+class FilePermissionError(FileSystemError):
+    """The user may not do that at the path."""
+
+    domain = Domain.USER
+
+
+class PathIsDirectoryError(FileSystemError):
+    """The path is a directory, and a file is needed."""
+
+    domain = Domain.USER
+
+
+class FileSystemUnreachableError(FileSystemError):
+    """The NameNode or the object store does not answer."""
+
+    retryable = True
 
 
 class ProtocolError(YarnflowError):

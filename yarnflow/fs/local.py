@@ -1,0 +1,187 @@
+"""Files of this machine. Python's own streams, nothing else imported.
+
+Also a network volume that every machine mounts; publishing there needs hard links (NFS, ext4, xfs, btrfs).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, BinaryIO, Literal
+
+from yarnflow.errors import (
+    FileAlreadyExistsError,
+    FileMissingError,
+    FilePermissionError,
+    FileSystemError,
+    PathIsDirectoryError,
+)
+from yarnflow.fs.base import FileStatus, FileSystem, temporary_name
+
+if TYPE_CHECKING:
+    import pyarrow.fs
+
+#: Files on one disk gain little from many small splits; close to Hadoop's `dfs.blocksize` of 128 MiB, halved.
+SPLIT_SIZE = 64 * 1024 * 1024
+
+_BUFFER = 1024 * 1024
+
+
+class LocalFileSystem(FileSystem):
+    """Local files. Relative paths are taken from the current directory."""
+
+    def __init__(self) -> None:
+        super().__init__("file", "")
+
+    def status(self, path: str) -> FileStatus | None:
+        with _errors(path):
+            try:
+                return _status(os.path.abspath(path), os.stat(path))
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def list(self, path: str, recursive: bool = False) -> list[FileStatus]:
+        """See FileSystem. Links are followed, except that a recursive listing does not descend into linked
+        directories, and a link to nothing is left out."""
+        path = os.path.abspath(path)
+        top = self.existing(path)
+        if not top.is_directory:
+            return [top]
+        found: list[FileStatus] = []
+        with _errors(path):
+            pending = [path]
+            while pending:
+                with os.scandir(pending.pop()) as entries:
+                    for entry in entries:
+                        try:
+                            found.append(_status(entry.path, entry.stat()))
+                        except FileNotFoundError:
+                            continue  # deleted since the directory was read, or a link to nothing
+                        if recursive and entry.is_dir(follow_symlinks=False):
+                            pending.append(entry.path)
+        return sorted(found)
+
+    def open_read(self, path: str, offset: int = 0) -> BinaryIO:
+        with _errors(path):
+            stream = open(path, "rb", buffering=_BUFFER)  # noqa: SIM115 - the caller closes it
+            if offset:
+                stream.seek(offset)
+            return stream
+
+    def open_write(self, path: str, overwrite: bool = False) -> BinaryIO:
+        with _errors(path):
+            mode: Literal["wb", "xb"] = "wb" if overwrite else "xb"
+            try:
+                return open(path, mode, buffering=_BUFFER)
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+                return open(path, mode, buffering=_BUFFER)
+
+    def publish(self, tmp: str, final: str, overwrite: bool = False) -> None:
+        with _errors(final):
+            if os.path.isdir(tmp):
+                raise self.is_directory(tmp)
+            if not os.path.exists(tmp):
+                raise self.missing(tmp)
+            os.makedirs(os.path.dirname(os.path.abspath(final)), exist_ok=True)
+            if overwrite:
+                os.replace(tmp, final)
+            else:
+                os.link(tmp, final)  # fails if the name is taken, which no rename of POSIX does
+                os.unlink(tmp)
+
+    def write_atomic(self, path: str, data: bytes, overwrite: bool = False) -> None:
+        """See FileSystem. The bytes are on the disk before the name is, so a power cut leaves no gap."""
+        tmp = temporary_name(path)
+        try:
+            with self.open_write(tmp) as stream, _errors(path):
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            self.publish(tmp, path, overwrite)
+        except BaseException:
+            # The first failure is the one to report.
+            with suppress(FileSystemError):
+                self.delete(tmp)
+            raise
+
+    def rename(self, source: str, target: str) -> None:
+        """See FileSystem. A directory that another process makes at `target` meanwhile is replaced if it is
+        still empty."""
+        with _errors(source):
+            if not os.path.exists(source):
+                raise self.missing(source)
+            if os.path.lexists(target):
+                raise _exists(target)
+            if os.path.isdir(source):
+                os.rename(source, target)
+            else:
+                os.link(source, target)
+                os.unlink(source)
+
+    def mkdirs(self, path: str) -> None:
+        with _errors(path):
+            os.makedirs(path, exist_ok=True)
+
+    def delete(self, path: str, recursive: bool = False) -> bool:
+        with _errors(path):
+            try:
+                if not os.path.isdir(path) or os.path.islink(path):
+                    os.unlink(path)
+                elif recursive:
+                    shutil.rmtree(path)
+                else:
+                    os.rmdir(path)
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+            return True
+
+    def block_size(self, path: str) -> int:
+        self.existing(path)
+        return SPLIT_SIZE
+
+    def arrow(self) -> pyarrow.fs.FileSystem:
+        import pyarrow.fs  # heavy, and only columnar readers need it
+
+        return pyarrow.fs.LocalFileSystem()
+
+
+def _status(path: str, found: os.stat_result) -> FileStatus:
+    directory = stat.S_ISDIR(found.st_mode)
+    return FileStatus(path, 0 if directory else found.st_size, directory, found.st_mtime_ns // 1_000_000)
+
+
+def _exists(path: str) -> FileAlreadyExistsError:
+    return FileAlreadyExistsError(
+        f"{path} exists already: delete it, choose another name, or overwrite", path
+    )
+
+
+@contextmanager
+def _errors(path: str) -> Iterator[None]:
+    """Python's OSError as ours, with the path and what to do."""
+    try:
+        yield
+    except FileExistsError as error:
+        raise _exists(path) from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        missing = error.filename or path
+        raise FileMissingError(f"no such file or directory: {missing}; check the path", path) from error
+    except IsADirectoryError as error:
+        raise PathIsDirectoryError(f"{path} is a directory: name a file in it", path) from error
+    except PermissionError as error:
+        who = f"user id {os.geteuid()}"
+        raise FilePermissionError(
+            f"permission denied: {path} ({who}); check the owner and mode of it and its parents", path
+        ) from error
+    except OSError as error:
+        hint = {
+            errno.ENOTEMPTY: "delete it with its contents (recursive)",
+            errno.ENOSPC: "free some space, or choose a directory on another volume",
+            errno.EXDEV: "the temporary file must be on the same volume as the final one",
+        }.get(error.errno or 0, "check the path and the volume")
+        raise FileSystemError(f"{path}: {error.strerror or error}; {hint}", path) from error
