@@ -48,7 +48,9 @@ class ColumnBatch:
 
     __slots__ = ("columns", "scalar", "timestamps")
 
-    def __init__(self, columns: pa.RecordBatch, timestamps: pa.Array | None = None, scalar: bool = False) -> None:
+    def __init__(
+        self, columns: pa.RecordBatch, timestamps: pa.Array | None = None, scalar: bool = False
+    ) -> None:
         self.columns = columns
         self.timestamps = timestamps
         self.scalar = scalar

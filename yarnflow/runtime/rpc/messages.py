@@ -57,7 +57,7 @@ class Channel:
 
 @dataclass(frozen=True)
 class InputGate:
-    """All channels of one edge into a subtask; data of the edge arrives at `input_index` of the head operator."""
+    """All channels of one edge into a subtask; its data arrives at `input_index` of the head operator."""
 
     edge_id: int
     input_index: int
