@@ -1,7 +1,7 @@
 """The settings of one process, job or session: keys and the texts they were given.
 
 `Configuration` is what a program, the command line and the processes hand each other. Its typed side reads
-options (`config[JobManagerOptions.RPC_PORT]`); its other side has the names of `pyflink.common.Configuration`.
+options (`config[JobManagerOptions.RPC_PORT]`); its other side has the names of pyflink.common.Configuration.
 """
 
 from __future__ import annotations

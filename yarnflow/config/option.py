@@ -51,7 +51,7 @@ class Option(Generic[T]):
         fallback: older keys (Flink's deprecated ones) that are read when `key` is not set, in this order.
         choices: the values accepted, when not all of the type are.
         minimum: the least value accepted.
-        shown: stands uncommented in the rendered configuration file, as it does in Flink's.
+        shown: the text that stands uncommented in the rendered configuration file, where Flink's has one.
     """
 
     __slots__ = ("choices", "default", "doc", "fallback", "key", "minimum", "shown", "type")
@@ -66,7 +66,7 @@ class Option(Generic[T]):
         fallback: Sequence[str] = (),
         choices: Sequence[T] = (),
         minimum: T | None = None,
-        shown: bool = False,
+        shown: str | None = None,
     ) -> None:
         self.key = key
         self.type: ValueType[T] = value_type(type)

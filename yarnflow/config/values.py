@@ -284,7 +284,7 @@ def _quote(part: str, special: str) -> str:
 def _list_type(name: str, separator: str, example: str) -> ValueType[tuple[str, ...]]:
     def parse(text: str) -> tuple[str, ...]:
         text = text.strip()
-        in_brackets = text.startswith("[") and text.endswith("]")  # YAML's list on one line, as Flink 2 has it
+        in_brackets = text.startswith("[") and text.endswith("]")  # YAML's list on one line, as in Flink 2
         parts = _split(text[1:-1], ",") if in_brackets else _split(text, separator)
         # Empty parts come from a trailing separator; a wanted empty text is written ''.
         return tuple(_unquote(part) for part in parts if part)
@@ -321,6 +321,44 @@ def _format_map(value: Mapping[str, str]) -> str:
 
 MAP: ValueType[Mapping[str, str]] = ValueType("Map", _parse_map, _format_map, "a map (k:v,k2:v2)")
 
+# ------------------------------------------------------------------------------------------------ ports
+
+
+def _parse_port(text: str) -> int:
+    port = _parse_int(text)
+    if not 0 <= port <= 65535:
+        raise ValueError(text)
+    return port
+
+
+def _parse_ports(text: str) -> tuple[int, ...]:
+    ports: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        low = _parse_port(first)
+        high = _parse_port(last) if dash else low
+        if high < low:
+            raise ValueError(text)
+        ports.extend(range(low, high + 1))
+    return tuple(ports)
+
+
+def _format_ports(value: Sequence[int]) -> str:
+    runs: list[list[int]] = []
+    for port in value:
+        if runs and runs[-1][1] == port - 1:
+            runs[-1][1] = port
+        else:
+            runs.append([port, port])
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
+
+
+PORT: ValueType[int] = ValueType("Port", _parse_port, str, "a port: 0 to 65535, 0 takes any free one")
+#: The ports to try, in this order.
+PORTS: ValueType[tuple[int, ...]] = ValueType(
+    "Ports", _parse_ports, _format_ports, "ports: one (8081), several (50100,50101) or a range (50100-50200)"
+)
+
 # ------------------------------------------------------------------------------------------------ enums
 
 E = TypeVar("E", bound=Enum)
@@ -330,9 +368,13 @@ def _plain(text: str) -> str:
     return text.strip().lower().replace("-", "_")
 
 
-def enum_type(enum: type[E]) -> ValueType[E]:
-    """Options whose values are the members of `enum`: by value or name, in any case, as Flink reads them."""
+def enum_type(enum: type[E], aliases: Mapping[str, E] | None = None) -> ValueType[E]:
+    """Options whose values are the members of `enum`: by value or name, in any case, as Flink reads them.
+
+    `aliases` are more texts that are read, and never written.
+    """
     by_text = {_plain(text): member for member in enum for text in (member.name, str(member.value))}
+    by_text.update({_plain(text): member for text, member in (aliases or {}).items()})
 
     def parse(text: str) -> E:
         try:
