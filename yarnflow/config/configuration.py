@@ -55,15 +55,12 @@ class Configuration:
         return None if key is None else option.parse(self._values[key], key)
 
     def set(self, option: Option[T], value: T) -> Configuration:
-        """Set `option` and drop what its fallback keys say. Returns self.
+        """Set `option`, whatever its fallback keys say. Returns self.
 
         Raises:
             ConfigurationError: the value is not one the option accepts.
         """
-        text = option.format(value)
-        for key in option.fallback:
-            self._values.pop(key, None)
-        self._values[option.key] = text
+        self._values[option.key] = option.format(value)
         return self
 
     def __contains__(self, option: Option[T] | str) -> bool:

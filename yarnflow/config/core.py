@@ -129,8 +129,8 @@ class PythonOptions:
         "Archives that are unpacked in the working directory of every worker, under their own name or under "
         "what follows `#`. Flag: `-pyarch`.",
     )
-    # Flink's default is "python". Here the workers' environment travels with the job (yarn.python-environment),
-    # and its interpreter is the one to use unless somebody asks for another.
+    # Flink's default is "python". Here an environment travels to the workers (yarn.python-environment), and its
+    # interpreter is the one to use unless somebody asks for another.
     EXECUTABLE = Option(
         "python.executable",
         str,
@@ -139,7 +139,7 @@ class PythonOptions:
         "one "
         "of the environment the cluster runs in. Flag: `-pyexec`.",
     )
-    # Flink's default is "python"; the interpreter that runs the client is the one its packages were installed for.
+    # Flink's default is "python"; the interpreter that runs the client has the packages it was installed with.
     CLIENT_EXECUTABLE = Option(
         "python.client.executable",
         str,

@@ -1,8 +1,8 @@
 """Keys of Flink that are read without complaint and do nothing, with the reason.
 
-With this table an existing flink-conf.yaml or config.yaml loads as it is: its JVM settings give one line in the log
-instead of a warning each. Entries that end in a dot stand for all keys that begin so. A key of an area that we have
-options in (`taskmanager.`, `yarn.`) is listed by its name and never by that prefix, or a typo would pass in silence.
+With this table an existing flink-conf.yaml or config.yaml loads as it is: its JVM settings give one line in the
+log instead of a warning each. Entries that end in a dot stand for all keys that begin so. A key of an area that
+we have options in (`taskmanager.`, `yarn.`) is listed by name and not by prefix, or a typo would pass in silence.
 """
 
 from __future__ import annotations
