@@ -1,0 +1,88 @@
+"""bytewax 0.21. W1, W2. Sources emit batches of 1,000, which is where bytewax is fastest."""
+
+from __future__ import annotations
+
+import bytewax.operators as op
+from _measure import arguments, timed_runs, words_of
+from bytewax._bytewax import cli_main
+from bytewax.dataflow import Dataflow
+from bytewax.inputs import DynamicSource, StatelessSourcePartition
+from bytewax.outputs import DynamicSink, StatelessSinkPartition
+
+options = arguments(("W1", "W2"))
+BATCH = 1000
+
+
+class Numbers(DynamicSource):
+    """0 .. count-1, shared by the workers."""
+
+    def __init__(self, count):
+        self.count = count
+
+    def build(self, step_id, index, workers):
+        part = NumbersPart(self.count * index // workers, self.count * (index + 1) // workers)
+        return part
+
+
+class NumbersPart(StatelessSourcePartition):
+    def __init__(self, start, end):
+        self.start, self.end = start, end
+
+    def next_batch(self):
+        if self.start >= self.end:
+            raise StopIteration
+        batch = range(self.start, min(self.end, self.start + BATCH))
+        self.start = batch.stop
+        return batch
+
+
+class Lines(DynamicSource):
+    """The lines of a text file, by one worker."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def build(self, step_id, index, workers):
+        return LinesPart(self.path, index == 0)
+
+
+class LinesPart(StatelessSourcePartition):
+    def __init__(self, path, mine):
+        self.file = path.open() if mine else None
+
+    def next_batch(self):
+        if self.file is None:
+            raise StopIteration
+        batch = self.file.readlines(64 * 1024)
+        if not batch:
+            raise StopIteration
+        return batch
+
+
+class Discard(DynamicSink):
+    def build(self, step_id, index, workers):
+        return DiscardPart()
+
+
+class DiscardPart(StatelessSinkPartition):
+    def write_batch(self, items):
+        pass
+
+
+def run(size: str) -> int:
+    flow = Dataflow("benchmark")
+    if options.workload == "W1":
+        stream = op.input("in", flow, Numbers(int(size)))
+        stream = op.filter("filter", op.map("map", stream, lambda x: x * 2 + 1), lambda x: x % 3 == 0)
+        records = int(size)
+    else:
+        stream = op.input("in", flow, Lines(options.data / size))
+        stream = op.map("one", op.flat_map("split", stream, lambda line: line.split()), lambda word: (word, 1))
+        stream = op.stateful_map("count", stream, lambda state, one: ((state or 0) + one,) * 2)
+        records = words_of(options.data / size)
+    op.output("out", stream, Discard())
+    cli_main(flow, workers_per_process=options.slots)
+    return records
+
+
+timed_runs(options, run)

@@ -1,0 +1,57 @@
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.apache.flink.api.common.eventtime.WatermarkStrategy;
+import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.api.connector.source.lib.NumberSequenceSource;
+import org.apache.flink.api.java.tuple.Tuple2;
+import org.apache.flink.connector.file.src.FileSource;
+import org.apache.flink.connector.file.src.reader.TextLineInputFormat;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
+import org.apache.flink.util.Collector;
+
+/** Flink's Java DataStream API. Arguments: workload slots sizes repeat data-folder; prints what _measure.py says. */
+public class FlinkJob {
+  static long wordsOf(Path text) throws Exception {
+    String facts = Files.readString(Path.of(text.toString().replaceAll("\\.txt$", ".json")));
+    return Long.parseLong(facts.replaceAll("(?s).*\"words\": (\\d+).*", "$1"));
+  }
+
+  static long run(String workload, int slots, String size, Path data) throws Exception {
+    StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment();
+    env.setParallelism(slots);
+    long records;
+    if (workload.equals("W1")) {
+      records = Long.parseLong(size);
+      env.fromSource(new NumberSequenceSource(0, records - 1), WatermarkStrategy.noWatermarks(), "numbers")
+          .map(x -> x * 2 + 1).returns(Types.LONG)
+          .filter(x -> x % 3 == 0)
+          .sinkTo(new DiscardingSink<>());
+    } else {
+      Path text = data.resolve(size);
+      records = wordsOf(text);
+      var path = new org.apache.flink.core.fs.Path(text.toString());
+      env.fromSource(FileSource.forRecordStreamFormat(new TextLineInputFormat(), path).build(),
+              WatermarkStrategy.noWatermarks(), "lines")
+          .flatMap((String line, Collector<String> out) -> { for (String word : line.split(" ")) out.collect(word); })
+          .returns(Types.STRING)
+          .map(word -> Tuple2.of(word, 1L)).returns(Types.TUPLE(Types.STRING, Types.LONG))
+          .keyBy(pair -> pair.f0)
+          .reduce((left, right) -> Tuple2.of(left.f0, left.f1 + right.f1))
+          .sinkTo(new DiscardingSink<>());
+    }
+    env.execute(workload);
+    return records;
+  }
+
+  public static void main(String[] args) throws Exception {
+    String[] sizes = args[2].split(",");
+    for (int i = 0; i < Integer.parseInt(args[3]); i++) {
+      for (String size : sizes) {
+        long start = System.nanoTime();
+        long records = run(args[0], Integer.parseInt(args[1]), size, Path.of(args[4]));
+        System.out.printf("{\"size\": \"%s\", \"n\": %d, \"seconds\": %.4f}%n", size, records, (System.nanoTime() - start) / 1e9);
+      }
+    }
+  }
+}

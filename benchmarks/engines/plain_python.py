@@ -1,0 +1,36 @@
+"""The bar: a plain Python loop that calls the same lambdas. W1, W2."""
+
+from __future__ import annotations
+
+from _measure import arguments, timed_runs, words_of
+
+options = arguments(("W1", "W2"))
+
+
+def w1(size: str) -> int:
+    """Sequence -> map -> filter."""
+    double, third = (lambda x: x * 2 + 1), (lambda x: x % 3 == 0)
+    kept = 0
+    for number in range(int(size)):
+        if third(double(number)):
+            kept += 1
+    return int(size)
+
+
+def w2(size: str) -> int:
+    """Words of a text -> (word, 1) -> running count per word."""
+    split, one, key = (lambda line: line.split()), (lambda word: (word, 1)), (lambda pair: pair[0])
+    add = lambda left, right: (left[0], left[1] + right[1])  # noqa: E731 - the engines get lambdas too
+    counts: dict[str, tuple[str, int]] = {}
+    path = options.data / size
+    with path.open() as lines:
+        for line in lines:
+            for word in split(line):
+                record = one(word)
+                k = key(record)
+                old = counts.get(k)
+                counts[k] = record if old is None else add(old, record)
+    return words_of(path)
+
+
+timed_runs(options, {"W1": w1, "W2": w2}[options.workload])

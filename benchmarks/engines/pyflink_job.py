@@ -1,0 +1,50 @@
+"""PyFlink 2.3, thread mode (its fastest). W1, W2. Run it in an *activated* virtual environment."""
+
+from __future__ import annotations
+
+import sys
+
+from _measure import arguments, timed_runs, words_of
+from pyflink.common import Configuration, Types, WatermarkStrategy
+from pyflink.datastream import StreamExecutionEnvironment
+from pyflink.datastream.connectors.base import Sink
+from pyflink.datastream.connectors.file_system import FileSource, StreamFormat
+from pyflink.datastream.connectors.number_seq import NumberSequenceSource
+from pyflink.java_gateway import get_gateway
+
+options = arguments(("W1", "W2"))
+configuration = Configuration()
+configuration.set_string("python.execution-mode", "thread")
+configuration.set_string("python.executable", sys.executable)
+configuration.set_string("python.client.executable", sys.executable)
+env = StreamExecutionEnvironment.get_execution_environment(configuration)
+env.set_parallelism(options.slots)
+
+
+def discard():
+    return Sink(get_gateway().jvm.org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink())
+
+
+def run(size: str) -> int:
+    none = WatermarkStrategy.no_watermarks()
+    if options.workload == "W1":
+        records = int(size)
+        numbers = env.from_source(NumberSequenceSource(0, records - 1), none, "numbers", Types.LONG())
+        numbers.map(lambda x: x * 2 + 1, Types.LONG()).filter(lambda x: x % 3 == 0).sink_to(discard())
+    else:
+        path = options.data / size
+        records = words_of(path)
+        source = FileSource.for_record_stream_format(StreamFormat.text_line_format(), str(path)).build()
+        (
+            env.from_source(source, none, "lines")
+            .flat_map(lambda line: line.split(), Types.STRING())
+            .map(lambda word: (word, 1), Types.TUPLE([Types.STRING(), Types.LONG()]))
+            .key_by(lambda pair: pair[0], Types.STRING())
+            .reduce(lambda left, right: (left[0], left[1] + right[1]))
+            .sink_to(discard())
+        )
+    env.execute(options.workload)
+    return records
+
+
+timed_runs(options, run)
