@@ -1,9 +1,9 @@
 """What the commands share: Flink's way of writing options, -D, memory sizes, output as JSON.
 
-Flink's command line has long options behind a single dash (`-yjm 1024m`, `-pyfs a,b`), which click understands as
-soon as they are declared so: `@click.option("-yjm", "--yarnjobManagerMemory", ...)`. `FlinkCommand` adds what click
-has not: long names behind one dash (`-detached`), values glued to such options (`-yDkey=value`), errors that name
-the nearest spelling, and arguments that belong to the program from the program file on.
+Flink's command line has long options behind a single dash (`-yjm 1024m`, `-pyfs a,b`). click understands them
+once they are declared so: `@click.option("-yjm", "--yarnjobManagerMemory", ...)`. `FlinkCommand` adds what click
+has not: long names behind one dash (`-detached`), values glued to such options (`-yDkey=value`), errors that
+name the nearest spelling, and arguments that belong to the program from the program file on.
 """
 
 from __future__ import annotations
@@ -40,16 +40,11 @@ class FlinkCommand(click.Command):
     """
 
     def __init__(
-        self,
-        *args: Any,
-        takes_program: bool = False,
-        program_options: Sequence[str] = (),
-        **kwargs: Any,
+        self, *args: Any, takes_program: bool = False, program_options: Sequence[str] = (), **kwargs: Any
     ) -> None:
-        settings = dict(kwargs.pop("context_settings", None) or {})
-        settings.setdefault("help_option_names", ["-h", "--help"])
-        settings["allow_interspersed_args"] = not takes_program
-        super().__init__(*args, context_settings=settings, **kwargs)
+        super().__init__(*args, **kwargs)
+        self.context_settings.setdefault("help_option_names", ["-h", "--help"])
+        self.context_settings["allow_interspersed_args"] = not takes_program
         self.takes_program = takes_program
         self.program_options = frozenset(program_options)
         verbose_option(self)
@@ -64,20 +59,20 @@ class FlinkCommand(click.Command):
         rest = list(args)
         program_named = False
         while rest:
-            token = rest.pop(0)
-            if token == "--":
-                return [*result, token, *rest]
-            if not token.startswith("-") or token == "-":
+            word = rest.pop(0)
+            if word == "--":
+                return [*result, word, *rest]
+            if not word.startswith("-") or word == "-":
                 if self.takes_program:
-                    return [*result, "--", token, *rest]
-                result.append(token)
+                    return [*result, "--", word, *rest]
+                result.append(word)
                 continue
-            words = self._option_words(token, options)
+            words = self._option_words(word, options)
             if words is None:
                 if program_named:
                     # As in Flink: with -py or -pym, the first word that is no option of ours is the program's.
-                    return [*result, "--", token, *rest]
-                raise click.NoSuchOption(token.partition("=")[0], possibilities=list(options), ctx=ctx)
+                    return [*result, "--", word, *rest]
+                raise click.NoSuchOption(word.partition("=")[0], possibilities=list(options), ctx=ctx)
             result += words
             program_named = program_named or words[0] in self.program_options
             option = options[words[0].partition("=")[0]]
@@ -96,24 +91,24 @@ class FlinkCommand(click.Command):
             for spelling in (*param.opts, *param.secondary_opts)
         }
 
-    def _option_words(self, token: str, options: Mapping[str, click.Option]) -> list[str] | None:
-        """The words click should see for `token`, the option's spelling first; None if it is no option."""
-        name, equals, value = token.partition("=")
+    def _option_words(self, word: str, options: Mapping[str, click.Option]) -> list[str] | None:
+        """The words click should see for `word`, the option's spelling first; None if it is no option."""
+        name, equals, value = word.partition("=")
         if name in options:
             return [name, value] if equals else [name]
-        if not token.startswith("--") and "-" + name in options:  # -detached, -parallelism=4
+        if not word.startswith("--") and "-" + name in options:  # -detached, -parallelism=4
             return ["-" + name, value] if equals else ["-" + name]
         # A value glued to its option: -p4, -Dkey=value, -yDkey=value. The longest option that fits is meant.
         glued = [
             spelling
             for spelling, option in options.items()
-            if not spelling.startswith("--") and token.startswith(spelling) and _takes_value(option)
+            if not spelling.startswith("--") and word.startswith(spelling) and _takes_value(option)
         ]
         best = max(glued, key=len, default=None)
         # Of ordinary options only one letter takes a glued value, and not a word: -pyfsx is a typo, not "-p yfsx".
-        if best is None or not (best.endswith("D") or (len(best) == 2 and not token[2:].isalpha())):
+        if best is None or not (best.endswith("D") or (len(best) == 2 and not word[2:].isalpha())):
             return None
-        return [best, token[len(best) :]]
+        return [best, word[len(best) :]]
 
 
 def _takes_value(option: click.Option) -> bool:
@@ -171,29 +166,18 @@ def dynamic_properties(*spellings: str) -> Callable[[F], F]:
     )
 
 
-class MemoryType(click.ParamType[MemorySize]):
-    """A memory size with optional unit, 1024m or 1g; a bare number is megabytes, as in Flink's flags."""
+def memory(text: str | MemorySize) -> MemorySize:
+    """For `type=memory`: 1024m, 1g; a bare number is megabytes, as in Flink's flags. Raises click.BadParameter."""
+    if isinstance(text, MemorySize):
+        return text
+    try:
+        size = MEMORY_MB.parse(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not {MEMORY_MB.accepts}") from None
+    if not size.mebibytes:
+        raise click.BadParameter(f"{text!r} is less than a megabyte")
+    return size
 
-    name = "memory"
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """What help shows for the value."""
-        return "MEMORY"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> MemorySize:
-        """Parse the text of the command line."""
-        if isinstance(value, MemorySize):
-            return value
-        try:
-            size = MEMORY_MB.parse(value)
-        except ValueError:
-            self.fail(f"{value!r} is not {MEMORY_MB.accepts}", param, ctx)
-        if not size.mebibytes:
-            self.fail(f"{value!r} is less than a megabyte", param, ctx)
-        return size
-
-
-MEMORY = MemoryType()
 
 config_dir_option = click.option(
     "--configDir",

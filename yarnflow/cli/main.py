@@ -16,19 +16,22 @@ import click
 from yarnflow.cli._common import Invocation, verbose_option
 from yarnflow.errors import YarnflowError
 
-#: Name -> module with the click command as `command`, and the line `yarnflow --help` shows for it. The line stands
-#: here so that help imports no subcommand.
+#: Name -> where its click command is ("module:attribute"), and the line `yarnflow --help` shows for it. The line
+#: stands here so that help imports no subcommand.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "run": ("yarnflow.cli.run", "Run a program: here, in a session, or on YARN (per-job)."),
-    "run-application": ("yarnflow.cli.run_application", "Run a program's main() on the cluster."),
-    "info": ("yarnflow.cli.info", "Show the plan of a program as JSON."),
-    "list": ("yarnflow.cli.list", "List the jobs of a cluster."),
-    "cancel": ("yarnflow.cli.cancel", "Cancel a job."),
-    "session": ("yarnflow.cli.session", "Start a session on YARN, or attach to one (yarn-session.sh)."),
-    "jobmanager": ("yarnflow.cli.jobmanager", "Run a standalone JobManager in the foreground."),
-    "taskmanager": ("yarnflow.cli.taskmanager", "Run a standalone TaskManager in the foreground."),
-    "devcluster": ("yarnflow.cli.devcluster", "A real single-node YARN and HDFS on this machine."),
-    "demo": ("yarnflow.cli.demo", "Show what yarnflow does, with real data."),
+    "run": ("yarnflow.cli.run:command", "Run a program: here, in a session, or on YARN (per-job)."),
+    "run-application": ("yarnflow.cli.run_application:command", "Run a program's main() on the cluster."),
+    "info": ("yarnflow.cli.info:command", "Show the plan of a program as JSON."),
+    "list": ("yarnflow.cli.list:command", "List the jobs of a cluster."),
+    "cancel": ("yarnflow.cli.cancel:command", "Cancel a job."),
+    "session": (
+        "yarnflow.cli.session:command",
+        "Start a session on YARN, or attach to one (yarn-session.sh).",
+    ),
+    "jobmanager": ("yarnflow.cli.jobmanager:command", "Run a standalone JobManager in the foreground."),
+    "taskmanager": ("yarnflow.cli.taskmanager:command", "Run a standalone TaskManager in the foreground."),
+    "devcluster": ("yarnflow.cli.devcluster:command", "A real single-node YARN and HDFS on this machine."),
+    "demo": ("yarnflow.cli.demo:demo", "Show what yarnflow does, with real data."),
 }
 
 
@@ -43,7 +46,7 @@ class CommandTable(click.Group):
         """Import the command; None for a name that is not in the table."""
         if name not in COMMANDS:
             return None
-        module_name, _ = COMMANDS[name]
+        module_name, _, attribute = COMMANDS[name][0].partition(":")
         try:
             module = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
@@ -52,7 +55,7 @@ class CommandTable(click.Group):
             raise click.ClickException(
                 f"'{name}' is not part of this installation: there is no module {module_name}"
             ) from error
-        command: click.Command = module.command
+        command: click.Command = getattr(module, attribute)
         return command
 
     def resolve_command(
@@ -124,7 +127,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 130  # what a shell reports for a process that SIGINT ended
     except BrokenPipeError:
         # The reader of our output went away (`yarnflow list | head -1`); Python must not complain as it exits.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 1
     except YarnflowError as error:
         _show(error, str(error), invocation)

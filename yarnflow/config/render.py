@@ -53,8 +53,8 @@ are shown as `******`.
 | Type | Examples |
 |---|---|
 | Duration | `10 s`, `1 min`, `500ms`, `1 h`, `2 d`; a bare number is milliseconds |
-| MemorySize | `1024m`, `2 gb`, `64kb`; a bare number is bytes, and megabytes with `-jm`, `-tm`, `-yjm`, `-ytm` |
-| List | `a;b` or `[a, b]`; PyFlink's options separate with commas; a part may stand in quotes: `'a;b';c` |
+| MemorySize | `1024m`, `2 gb`, `64kb`; a bare number is bytes, but megabytes in flags (`-jm 1024`) |
+| List | `a;b` or `[a, b]`; PyFlink's options separate with commas; quotes guard a part: `'a;b';c` |
 | Map | `k:v,k2:v2` or `{k: v, k2: v2}`; with nested YAML also as a mapping |
 | Ports | `8081`, `50100,50101`, `50100-50200` |
 | Boolean | `true`, `false` |
@@ -94,9 +94,8 @@ def render_page() -> str:
         "| Why | Keys |",
         "|---|---|",
     ]
-    lines += [
-        f"| {reason} | {', '.join(f'`{key}`' for key in keys)} |" for reason, keys in WITHOUT_EFFECT.items()
-    ]
+    for reason, keys in WITHOUT_EFFECT.items():
+        lines.append(f"| {reason} | {', '.join(f'`{key}`' for key in keys)} |")
     return "\n".join(lines) + "\n"
 
 
