@@ -69,7 +69,9 @@ def print_rates(console: Console, rates: dict[str, list[float]]) -> None:
     table = Table("case", "records/s", "lowest", "highest", title="Throughput")
     for name, values in rates.items():
         if values:
-            table.add_row(name, *(f"{value:,.0f}" for value in (statistics.median(values), min(values), max(values))))
+            table.add_row(
+                name, *(f"{value:,.0f}" for value in (statistics.median(values), min(values), max(values)))
+            )
     console.print(table)
 
 

@@ -90,9 +90,11 @@ def measure(case: Case, engine: Engine, data: Path, repeat: int, timeout: float)
     command = engine.arguments(case.workload, case.slots, sizes, repeat + 1, data)
     done = subprocess.run(command, env=engine.env, capture_output=True, text=True, timeout=timeout, check=False)
     if done.returncode != 0:
-        raise RuntimeError(f"{case.name}: {' '.join(command)} ended with {done.returncode}:\n{done.stderr[-3000:]}")
+        raise RuntimeError(
+            f"{case.name}: {' '.join(command)} ended with {done.returncode}:\n{done.stderr[-3000:]}"
+        )
     runs = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    pairs = list(zip(runs[::2], runs[1::2]))[1:]
+    pairs = list(zip(runs[::2], runs[1::2], strict=False))[1:]
     rates = []
     for small, large in pairs:
         seconds = large["seconds"] - small["seconds"]
@@ -101,7 +103,9 @@ def measure(case: Case, engine: Engine, data: Path, repeat: int, timeout: float)
     return rates
 
 
-def run(cases: tuple[Case, ...], engines: dict[str, Engine], data: Path, rounds: int, show) -> dict[str, list[float]]:
+def run(
+    cases: tuple[Case, ...], engines: dict[str, Engine], data: Path, rounds: int, show
+) -> dict[str, list[float]]:
     """All cases in turn, `rounds` times; returns rates by case name."""
     rates: dict[str, list[float]] = {}
     for number in range(rounds):
@@ -122,6 +126,12 @@ def verdicts(rates: dict[str, list[float]]) -> list[dict]:
         if bar.case in median and base:
             ratio = median[bar.case] / base
             found.append(
-                {"case": bar.case, "over": bar.other, "wanted": bar.factor, "ratio": ratio, "reached": ratio >= bar.factor}
+                {
+                    "case": bar.case,
+                    "over": bar.other,
+                    "wanted": bar.factor,
+                    "ratio": ratio,
+                    "reached": ratio >= bar.factor,
+                }
             )
     return found

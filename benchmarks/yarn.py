@@ -42,7 +42,9 @@ class Commands:
         )
         taken = time.perf_counter() - start
         if done.returncode != 0:
-            raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-3000:]}")
+            raise RuntimeError(
+                f"{' '.join(command)} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-3000:]}"
+            )
         if what:
             self.show(f"{what}: {taken:.2f} s")
             self.seconds.setdefault(what, []).append(taken)
@@ -107,7 +109,8 @@ def yarnflow_round(commands: Commands) -> None:
     start = time.perf_counter()
     output = commands.timed(
         "yarnflow: per-job, command returns", script, "run", "-m", "yarn-cluster", "-yd", "-d", "-yjm", "1024m",
-        "-ytm", "1728m", "-ys", "2", "-p", "2", "-py", WORD_COUNT, "--output", commands.env["YARNFLOW_BENCHMARK_OUT"],
+        "-ytm", "1728m", "-ys", "2", "-p", "2", "-py", WORD_COUNT,
+        "--output", commands.env["YARNFLOW_BENCHMARK_OUT"],
     )  # fmt: skip
     until_finished(commands, application_of(output), start, "yarnflow: per-job, application finished")
 
@@ -122,7 +125,9 @@ def flink_round(commands: Commands, home: Path, jar: str) -> None:
     commands.timed("Flink: first job in the session", *run)
     for _ in range(2):
         commands.timed("Flink: job in a warm session", *run)
-    commands.timed("Flink: list", "bash", flink, "list", "-t", "yarn-session", f"-Dyarn.application.id={application}")
+    commands.timed(
+        "Flink: list", "bash", flink, "list", "-t", "yarn-session", f"-Dyarn.application.id={application}"
+    )
     commands.timed("", "bash", session, "-id", application, stdin="stop\n")
     start = time.perf_counter()
     output = commands.timed(

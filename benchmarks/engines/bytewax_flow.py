@@ -20,8 +20,7 @@ class Numbers(DynamicSource):
         self.count = count
 
     def build(self, step_id, index, workers):
-        part = NumbersPart(self.count * index // workers, self.count * (index + 1) // workers)
-        return part
+        return NumbersPart(self.count * index // workers, self.count * (index + 1) // workers)
 
 
 class NumbersPart(StatelessSourcePartition):
