@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from yarnflow.functions.batch import Batch, ColumnBatch, RowBatch
 from yarnflow.graph.operators import Operator
@@ -63,6 +63,9 @@ def unwired(batch: Batch) -> None:
 class StreamOperator:
     """Base of operators with a loop of their own.
 
+    A loop over records names its variable `record`: error messages show the local of that name in the frame
+    that raised (taskmanager/failures.py).
+
     Attributes:
         columnar: True when `process_batch` takes both RowBatch and ColumnBatch; otherwise the chain turns
             columns into rows first and `process_batch` gets a RowBatch only.
@@ -70,14 +73,12 @@ class StreamOperator:
             batch afterwards.
     """
 
-    columnar: ClassVar[bool] = False
+    columnar: bool = False
 
     def __init__(self, operator: Operator, context: OperatorContext) -> None:
         self.operator = operator
         self.context = context
         self.emit: Emit = unwired
-        #: The record being processed, for error messages, where an operator can tell cheaply.
-        self.failing_record: Any = None
 
     def open(self) -> None:
         """Prepare; user functions are opened here."""

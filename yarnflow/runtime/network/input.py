@@ -1,0 +1,188 @@
+"""The consumer's end of channels: queues of what has arrived, and the order in which a task takes it.
+
+    LocalChannel   the producer runs in this worker: elements are passed by reference
+    RemoteChannel  frames from another worker, decoded when taken; taking them grants new credit
+
+Both are bounded: a local channel by a number of elements, a remote one by the bytes its producer may send.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from yarnflow.functions.batch import Batch
+from yarnflow.runtime.network.elements import Element
+from yarnflow.runtime.network.framing import HEADER, Frame
+from yarnflow.runtime.network.serialization import decode
+
+#: Batches that wait in a channel inside one worker before its producer pauses.
+LOCAL_CAPACITY = 4
+
+#: Bytes that may be under way to all remote channels of one task input, and the bounds of one channel.
+INPUT_WINDOW = 8 * 1024 * 1024
+MIN_WINDOW = 64 * 1024
+MAX_WINDOW = 1024 * 1024
+
+
+class InputChannel:
+    """One producer subtask's stream into a task.
+
+    Attributes:
+        channel_id: as in the deployment.
+        index: position among the task's channels.
+        input_index: which input of the head operator it feeds.
+        ended: EndOfData has been taken.
+    """
+
+    def __init__(self, channel_id: str) -> None:
+        self.channel_id = channel_id
+        self.index = -1
+        self.input_index = 0
+        self.ended = False
+        self.bytes_in = 0
+        #: In the task's list of channels that have something.
+        self.offered = False
+        self._owner: TaskInput | None = None
+
+    def attach(self, owner: TaskInput, index: int, input_index: int) -> None:
+        """Become channel `index` of a task; what arrived before is offered to it."""
+        self._owner, self.index, self.input_index = owner, index, input_index
+        if self.queued():
+            owner.offer(self)
+
+    def queued(self) -> int:
+        """Elements that wait."""
+        raise NotImplementedError
+
+    def take(self) -> Batch | Element:
+        """Remove and return the oldest element."""
+        raise NotImplementedError
+
+    def _arrived(self) -> None:
+        """The queue was empty and is not any more."""
+        if self._owner is not None:
+            self._owner.offer(self)
+
+
+class LocalChannel(InputChannel):
+    """A channel whose producer runs in the same worker.
+
+    Attributes:
+        on_room: called after an element was taken; a producer with more to give puts it then.
+    """
+
+    def __init__(self, channel_id: str) -> None:
+        super().__init__(channel_id)
+        self._queue: deque[Batch | Element] = deque()
+        self.on_room: Callable[[], None] | None = None
+
+    def put(self, element: Batch | Element) -> None:
+        """Add an element; the producer gives it away."""
+        self._queue.append(element)
+        if len(self._queue) == 1:
+            self._arrived()
+
+    def has_room(self) -> bool:
+        """Whether the producer should go on."""
+        return len(self._queue) < LOCAL_CAPACITY
+
+    def queued(self) -> int:
+        return len(self._queue)
+
+    def take(self) -> Batch | Element:
+        element = self._queue.popleft()
+        if self.on_room is not None:
+            self.on_room()
+        return element
+
+
+class Granter(Protocol):
+    """What a remote channel needs of its connection."""
+
+    def grant(self, channel: int, credit: int) -> None:
+        """Allow the producer to send `credit` more bytes."""
+
+
+class RemoteChannel(InputChannel):
+    """A channel whose producer runs in another worker.
+
+    Attributes:
+        window: bytes that may be under way or waiting.
+    """
+
+    def __init__(self, channel_id: str, window: int) -> None:
+        super().__init__(channel_id)
+        self.window = window
+        self._queue: deque[Frame] = deque()
+        self._granter: Granter | None = None
+        self._number = 0
+        self._taken = 0
+
+    def bind(self, granter: Granter, number: int) -> None:
+        """The producer has opened the channel as `number` of its connection: let it send."""
+        self._granter, self._number = granter, number
+        granter.grant(number, self.window)
+
+    def received(self, frame: Frame) -> None:
+        """A frame of data has arrived."""
+        self.bytes_in += len(frame.payload)
+        self._queue.append(frame)
+        if len(self._queue) == 1:
+            self._arrived()
+
+    def queued(self) -> int:
+        return len(self._queue)
+
+    def take(self) -> Batch | Element:
+        frame = self._queue.popleft()
+        self._taken += HEADER.size + len(frame.payload)
+        # Half a window at a time: few credit frames, and the producer never runs dry.
+        if self._taken * 2 >= self.window and self._granter is not None:
+            self._granter.grant(self._number, self._taken)
+            self._taken = 0
+        return decode(frame.kind, frame.payload, frame.records)
+
+
+def window_for(channels: int) -> int:
+    """Bytes that each of a task's remote channels may have under way."""
+    return max(MIN_WINDOW, min(MAX_WINDOW, INPUT_WINDOW // max(1, channels)))
+
+
+class TaskInput:
+    """All channels of a task; takes from those that have something, in turns."""
+
+    def __init__(self) -> None:
+        self.channels: list[InputChannel] = []
+        self._ready: deque[InputChannel] = deque()
+
+    def add(self, channel: InputChannel, input_index: int) -> None:
+        """Add a channel that feeds `input_index` of the head operator."""
+        self.channels.append(channel)
+        channel.attach(self, len(self.channels) - 1, input_index)
+
+    def offer(self, channel: InputChannel) -> None:
+        """A channel that was empty has something now."""
+        if not channel.offered:
+            channel.offered = True
+            self._ready.append(channel)
+
+    def has_data(self) -> bool:
+        """Whether `take` would return something."""
+        return bool(self._ready)
+
+    def take(self) -> tuple[InputChannel, Batch | Element]:
+        """Remove and return the next element; `has_data` must hold."""
+        ready = self._ready
+        channel = ready.popleft()
+        element = channel.take()
+        if channel.queued():
+            ready.append(channel)
+        else:
+            channel.offered = False
+        return channel, element
+
+    def bytes_in(self) -> int:
+        """Bytes received from other workers."""
+        return sum(channel.bytes_in for channel in self.channels)

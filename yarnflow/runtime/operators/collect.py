@@ -1,0 +1,80 @@
+"""Sends records back to the client that called execute_and_collect()."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from yarnflow.functions.batch import Batch, RowBatch
+from yarnflow.graph.operators import CollectSpec, Operator
+from yarnflow.runtime.network.serialization import dump_object
+from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
+from yarnflow.runtime.rpc.messages import CollectedRows
+
+#: Messages on their way to the client before the operator waits.
+WINDOW = 4
+
+#: Records of one message, at most. A message goes as one RPC to the JobManager and one REST answer.
+MESSAGE_RECORDS = 10_000
+
+#: Seconds after which records are sent although more might join them.
+LATENCY = 0.05
+
+
+class CollectOperator(StreamOperator):
+    """Buffers records and sends them in numbered messages; waits when the client is slow."""
+
+    def __init__(
+        self, operator: Operator, context: OperatorContext, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(operator, context)
+        assert isinstance(operator.spec, CollectSpec)
+        self._collect_id = operator.spec.collect_id
+        self._clock = clock
+        self._buffer: list[Any] = []
+        self._buffered_since = 0.0
+        self._sent = 0
+        self._acknowledged = 0
+        self._finishing = False
+
+    def process_batch(self, batch: Batch, input_index: int) -> None:
+        assert isinstance(batch, RowBatch)
+        if not self._buffer:
+            self._buffered_since = self._clock()
+        self._buffer.extend(batch.rows)
+        if len(self._buffer) >= MESSAGE_RECORDS or self._clock() - self._buffered_since >= LATENCY:
+            self._send()
+
+    def has_room(self) -> bool:
+        return len(self._buffer) < MESSAGE_RECORDS
+
+    def drained(self) -> bool:
+        return not self._buffer
+
+    def acknowledge(self, sequence: int) -> None:
+        """The client has everything up to `sequence`."""
+        self._acknowledged = max(self._acknowledged, sequence + 1)
+        if self._finishing or not self.has_room():
+            self._send()
+
+    def flush(self) -> None:
+        self._send()
+
+    def finish(self) -> None:
+        self._finishing = True
+        self._send()
+
+    def _send(self) -> None:
+        while self._buffer and self._sent - self._acknowledged < WINDOW:
+            rows, self._buffer = self._buffer[:MESSAGE_RECORDS], self._buffer[MESSAGE_RECORDS:]
+            self.context.send(
+                CollectedRows(
+                    self.context.job_id,
+                    self._collect_id,
+                    self.context.execution_id,
+                    self._sent,
+                    dump_object(rows),
+                )
+            )
+            self._sent += 1

@@ -1,0 +1,54 @@
+"""Opening, binding and closing what users wrote.
+
+A user function is a plain callable or an instance of the matching function class (MapFunction, ...). It is
+told by its method, so that this module needs none of the classes and a worker imports little.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from typing import Any
+
+from yarnflow.errors import ProgramError
+
+
+def bind(function: Any, method: str) -> Callable[..., Any]:
+    """Return what to call per record: the bound method of a function class, or the callable itself.
+
+    Raises ProgramError when it is neither.
+    """
+    bound = getattr(function, method, None)
+    if callable(bound) and not isinstance(function, type):
+        return bound  # type: ignore[no-any-return]
+    if callable(function):
+        return function  # type: ignore[no-any-return]
+    raise ProgramError(
+        f"{function!r} is neither callable nor has a method {method}(): give a function, a lambda or an "
+        "instance of the matching function class"
+    )
+
+
+def bind_key(key: Any) -> Callable[[Any], Any]:
+    """Return key(record) for a callable, a KeySelector, or a field's name or position."""
+    if isinstance(key, (int, str)):
+        return operator.itemgetter(key)
+    return bind(key, "get_key")
+
+
+def open_functions(functions: Iterable[Any], runtime_context: Any) -> None:
+    """Call `open(runtime_context)` on those that have it; plain functions have not."""
+    for function in functions:
+        opener = getattr(function, "open", None)
+        if callable(opener) and not isinstance(function, type):
+            opener(runtime_context)
+
+
+def close_functions(functions: Iterable[Any]) -> None:
+    """Call `close()` on those that have it: on all of them, even when one raises (the first error wins)."""
+    with ExitStack() as stack:
+        for function in functions:
+            closer = getattr(function, "close", None)
+            if callable(closer) and not isinstance(function, type):
+                stack.callback(closer)
