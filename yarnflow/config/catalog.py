@@ -14,6 +14,7 @@ from yarnflow.config.core import ClientOptions, CoreOptions, PipelineOptions, Py
 from yarnflow.config.execution import ExecutionOptions, RestartStrategyOptions
 from yarnflow.config.jobmanager import JobManagerOptions, RestOptions
 from yarnflow.config.option import Option, OptionPrefix
+from yarnflow.config.program import ProgramOptions
 from yarnflow.config.security import SecurityOptions
 from yarnflow.config.taskmanager import NetworkOptions, TaskManagerOptions
 from yarnflow.config.yarn import ContainerOptions, YarnOptions
@@ -31,6 +32,7 @@ AREAS: tuple[tuple[str, type], ...] = (
     ("Execution", ExecutionOptions),
     ("Restart strategies", RestartStrategyOptions),
     ("Pipeline", PipelineOptions),
+    ("Program", ProgramOptions),
     ("Python", PythonOptions),
     ("YARN", YarnOptions),
     ("Containers", ContainerOptions),

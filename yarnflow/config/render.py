@@ -44,9 +44,9 @@ Each source overrides the ones before it:
 4. `-Dkey=value` on the command line;
 5. what the program sets itself.
 
-A key that nothing reads gives a warning with the nearest known key. A value of the wrong type stops the start, with
-file and line, key, value and what is accepted. Values of keys that contain `password`, `secret`, `token` and the like
-are shown as `******`.
+A key that nothing reads gives a warning with the nearest known key. A value of the wrong type stops the start,
+with file and line, key, value and what is accepted. Values of keys that contain `password`, `secret`, `token`
+and the like are shown as `******`.
 
 ## How values are written
 
@@ -88,8 +88,8 @@ def render_page() -> str:
     lines += [
         "## Keys of Flink without effect",
         "",
-        "An existing configuration of Flink is read as it is. These keys of it are accepted and do nothing; a name "
-        "that ends in `.` stands for all keys that begin so.",
+        "An existing configuration of Flink is read as it is. These keys of it are accepted and do nothing; a "
+        "name that ends in `.` stands for all keys that begin so.",
         "",
         "| Why | Keys |",
         "|---|---|",

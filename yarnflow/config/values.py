@@ -240,12 +240,16 @@ MEMORY_MB: ValueType[MemorySize] = ValueType(
 # ----------------------------------------------------------------------------------------------- lists, maps
 
 
-def _find(text: str, separator: str, start: int = 0) -> int:
-    """Where the first `separator` outside quotes stands at or after `start`, or -1. Raises ValueError."""
+def _find(text: str, separator: str, start: int = 0, opener: str = "") -> int:
+    """Where the first `separator` outside quotes stands at or after `start`, or -1.
+
+    A quote opens at the beginning of a part, and behind `opener`. Raises ValueError if one is not closed.
+    """
     i = start
     while i < len(text):
         char = text[i]
-        if char in "'\"" and not text[start:i].strip():  # a quote opens only at the beginning of a part
+        before = text[start:i].rstrip() if char in "'\"" else None
+        if before == "" or (opener and before and before.endswith(opener)):
             end = text.find(char, i + 1)
             while end >= 0 and text[end + 1 : end + 2] == char:  # a doubled quote stands for one
                 end = text.find(char, end + 2)
@@ -259,11 +263,11 @@ def _find(text: str, separator: str, start: int = 0) -> int:
     return -1
 
 
-def _split(text: str, separator: str) -> list[str]:
+def _split(text: str, separator: str, opener: str = "") -> list[str]:
     """Cut `text` at every `separator` outside quotes; blanks around the parts go, their quotes stay."""
     parts: list[str] = []
     start = 0
-    while (end := _find(text, separator, start)) >= 0:
+    while (end := _find(text, separator, start, opener)) >= 0:
         parts.append(text[start:end].strip())
         start = end + 1
     parts.append(text[start:].strip())
@@ -305,7 +309,7 @@ def _parse_map(text: str) -> dict[str, str]:
     if text.startswith("{") and text.endswith("}"):  # YAML's mapping on one line
         text = text[1:-1]
     entries: dict[str, str] = {}
-    for part in _split(text, ","):
+    for part in _split(text, ",", opener=":"):
         if not part:
             continue
         colon = _find(part, ":")

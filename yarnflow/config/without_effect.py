@@ -140,7 +140,6 @@ WITHOUT_EFFECT: dict[str, tuple[str, ...]] = {
     "this version does not support it": (
         "env.log.max",
         "events.",
-        "execution.batch-shuffle-mode",
         "execution.batch-state-backend.",
         "execution.batch.",
         "execution.checkpointing.checkpoints-after-tasks-finish",
@@ -169,9 +168,7 @@ WITHOUT_EFFECT: dict[str, tuple[str, ...]] = {
         "historyserver.",
         "jobmanager.archive.fs.dir",
         "metrics.",
-        "pipeline.auto-generate-uids",
         "pipeline.auto-watermark-interval",
-        "pipeline.global-job-parameters",
         "pipeline.jobvertex-parallelism-overrides",
         "pipeline.operator-chaining.chain-operators-with-different-max-parallelism",
         "pipeline.vertex-description-mode",
