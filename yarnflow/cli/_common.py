@@ -51,7 +51,11 @@ class FlinkCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Rewrite Flink's spellings for click, then let click parse."""
-        return super().parse_args(ctx, self._canonical(ctx, args))
+        try:
+            return super().parse_args(ctx, self._canonical(ctx, args))
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx  # some of click's own do not say which command they are about
+            raise
 
     def _canonical(self, ctx: click.Context, args: list[str]) -> list[str]:
         options = self._spellings(ctx)
