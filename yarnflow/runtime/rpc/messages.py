@@ -68,12 +68,16 @@ class InputGate:
 
 @dataclass(frozen=True)
 class ResultPartition:
-    """All channels of one edge out of a subtask, by consumer subtask index."""
+    """All channels of one edge out of a subtask, by consumer subtask index.
+
+    `max_parallelism` is the consumer's number of key groups; 0 stands for the producer's own.
+    """
 
     edge_id: int
     partitioning: Partitioning
     exchange: Exchange
     channels: tuple[Channel, ...]
+    max_parallelism: int = 0
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,8 @@ class TaskFailure:
         log_tail: last lines of the worker's log.
         retryable: False when a restart cannot help (code that cannot be loaded).
         where: "taskmanager id @ host, slot n", filled in by the supervisor.
+        secondary: True when this only follows from the loss of a peer (a connection broke); the peer's own
+            failure is then shown as the cause.
     """
 
     message: str
@@ -122,6 +128,7 @@ class TaskFailure:
     log_tail: str = ""
     retryable: bool = True
     where: str = ""
+    secondary: bool = False
 
 
 @dataclass(frozen=True)
