@@ -82,5 +82,7 @@ def test_importing_and_loading_a_flat_file_imports_nothing_heavy() -> None:
         "import sys, yarnflow.config.loader as l; l.load();"
         "print([m for m in ('yaml', 'logging', 'click', 'inspect', 'difflib', 'asyncio') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=render._ROOT
+    )
     assert done.stdout.strip() == "[]"
