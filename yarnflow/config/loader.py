@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from yarnflow.config.catalog import declared_options, declared_prefixes
+from yarnflow.config.catalog import NOT_ACTED_ON, declared_options, declared_prefixes, options_of
 from yarnflow.config.configuration import Configuration
 from yarnflow.config.option import Option
 from yarnflow.config.values import LIST, MAP
@@ -250,21 +250,32 @@ def _canonical(layer: Entries) -> Entries:
 def _check(entries: Entries) -> None:
     by_key = _by_key()
     prefixes = tuple(prefix.prefix for prefix in declared_prefixes())
+    planned = {
+        option.key for area in NOT_ACTED_ON for option in options_of(area) if isinstance(option, Option)
+    }
     without_effect: list[str] = []
+    not_acted_on: list[str] = []
     for key, (text, origin) in entries.items():
         option = by_key.get(key)
         if option is not None:
             try:
-                option.parse(text)
+                value = option.parse(text)
             except ConfigurationError as error:
                 raise ConfigurationError(f"{origin}: {error}") from None
+            if option.key in planned and value != option.default:
+                not_acted_on.append(option.key)
         elif key.startswith(prefixes):
             continue
         elif reason_without_effect(key):
             without_effect.append(key)
         elif key not in _warned:
             _warned.add(key)
-            _warn(f"{origin}: nothing reads the key {key!r}{_nearest(key, by_key)}")
+            _warn(f"{origin}: nothing reads the key {key!r}{_nearest(key)}")
+    news = [key for key in not_acted_on if key not in _warned]
+    if news:
+        # Somebody relies on these: encryption or checkpoints that are not there must not go unsaid.
+        _warned.update(news)
+        _warn(f"this version does not act on these options yet: {', '.join(news)}")
     if without_effect:
         import logging  # not at the top: most configurations give nothing to say
 
@@ -274,10 +285,10 @@ def _check(entries: Entries) -> None:
         )
 
 
-def _nearest(key: str, known: Mapping[str, Any]) -> str:
+def _nearest(key: str) -> str:
     import difflib  # not at the top: only typos need it
 
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.75)
+    close = difflib.get_close_matches(key, [option.key for option in declared_options()], n=1, cutoff=0.75)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

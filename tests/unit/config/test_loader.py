@@ -95,8 +95,9 @@ def test_an_existing_flink_conf_is_read_as_it_is(tmp_path: Path, caplog: pytest.
     assert config[RestartStrategyOptions.TYPE] is RestartStrategyType.FIXED_DELAY
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     infos = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
-    assert len(warnings) == 1
+    assert len(warnings) == 2
     assert "flink-conf.yaml:10" in warnings[0]
+    assert warnings[1] == "this version does not act on these options yet: execution.checkpointing.dir"
     assert len(infos) == 1
     for key in ("env.java.opts", "taskmanager.memory.managed.fraction", "classloader.resolve-order"):
         assert key in infos[0]
@@ -182,6 +183,15 @@ def test_an_unknown_key_warns_once_with_the_nearest_known(
     assert "yarnflow-conf.yaml:2" in message
     assert "did you mean 'taskmanager.numberOfTaskSlots'?" in message
     assert config.get_string("taskmanager.numberOfTaskSlot", "") == "2"  # a program may read keys of its own
+
+
+def test_protection_that_is_not_there_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    text = "security.ssl.internal.enabled: true\nhigh-availability.type: NONE\n"
+    for _ in range(2):
+        loader.load(write(tmp_path, "yarnflow-conf.yaml", text), environ={})
+    assert [record.getMessage() for record in caplog.records] == [
+        "this version does not act on these options yet: security.ssl.internal.enabled"
+    ]
 
 
 def test_keys_below_a_declared_prefix_are_known(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
