@@ -76,7 +76,10 @@ class FlinkCommand(click.Command):
                 if program_named:
                     # As in Flink: with -py or -pym, the first word that is no option of ours is the program's.
                     return [*result, "--", word, *rest]
-                raise click.NoSuchOption(word.partition("=")[0], possibilities=list(options), ctx=ctx)
+                import difflib  # not at the top: only typos need it
+
+                name = word.partition("=")[0]
+                raise click.NoSuchOption(name, possibilities=difflib.get_close_matches(name, options), ctx=ctx)
             result += words
             program_named = program_named or words[0] in self.program_options
             option = options[words[0].partition("=")[0]]
