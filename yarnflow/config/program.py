@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import Enum
 
 from yarnflow.config.option import Option
@@ -16,8 +15,6 @@ class BatchShuffleMode(Enum):
     ALL_EXCHANGES_PIPELINED = "ALL_EXCHANGES_PIPELINED"
 
 
-_NO_PARAMETERS: Mapping[str, str] = {}
-
 
 class ProgramOptions:
     """What a program says about itself."""
@@ -25,7 +22,7 @@ class ProgramOptions:
     GLOBAL_JOB_PARAMETERS = Option(
         "pipeline.global-job-parameters",
         MAP,
-        _NO_PARAMETERS,
+        {},
         "Parameters that functions read with `RuntimeContext.get_job_parameter`, and that the dashboard shows.",
     )
     AUTO_GENERATE_UIDS = Option(

@@ -17,6 +17,7 @@ from yarnflow.graph.job_graph import JobGraph
 
 _LOCAL = ("yarnflow.session.local", "LocalExecutor")
 _installed: Executor | None = None
+_launch_config = Configuration()
 
 
 class SubmittedJob(Protocol):
@@ -50,10 +51,25 @@ class Executor(Protocol):
         """Submit and return at once (when the cluster has accepted the job)."""
 
 
-def install(executor: Executor | None) -> None:
-    """Make `executor` the one that execute() uses; None goes back to the local default."""
-    global _installed
+def install(executor: Executor | None, config: Configuration | None = None) -> None:
+    """Make `executor` the one that execute() uses; None goes back to the local default.
+
+    `config` is what the launcher was told (flags, configuration files): programs see it below their own
+    settings. A launcher sets parallelism.default and execution.attached there.
+    """
+    global _installed, _launch_config
     _installed = executor
+    _launch_config = Configuration(config)
+
+
+def installed() -> bool:
+    """Whether a launcher decided where jobs run."""
+    return _installed is not None
+
+
+def launch_config() -> Configuration:
+    """A copy of what the launcher was told; empty without one."""
+    return Configuration(_launch_config)
 
 
 def current() -> Executor:

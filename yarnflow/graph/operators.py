@@ -33,6 +33,14 @@ class SourceSpec(OperatorSpec):
 
 
 @dataclass(frozen=True)
+class TimestampsSpec(OperatorSpec):
+    """Give each record the time that `watermarks.timestamp_assigner` reads (none: keep its own).
+    `watermarks`: a common.WatermarkStrategy."""
+
+    watermarks: Any
+
+
+@dataclass(frozen=True)
 class MapSpec(OperatorSpec):
     """One record in, one out. `function`: callable or MapFunction."""
 
@@ -179,6 +187,8 @@ class ChainOutput:
         tag: an OutputTag, or None for the main output.
         key: key selector (callable, KeySelector, or a field name/position) for HASH and CUSTOM.
         partitioner: callable or Partitioner (key, number of partitions) -> index, for CUSTOM.
+        buffer_timeout_ms: records wait at most so long for their batch to fill; None: as the job's
+            execution.buffer-timeout.interval says, -1: until it is full.
     """
 
     source: int
@@ -187,6 +197,7 @@ class ChainOutput:
     tag: Any = None
     key: Any = None
     partitioner: Any = None
+    buffer_timeout_ms: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,68 @@
+"""Records to bytes and back, one at a time: what connectors with byte formats ask for."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+__all__ = ["ByteArraySchema", "DeserializationSchema", "Encoder", "SerializationSchema", "SimpleStringSchema"]
+
+
+class SerializationSchema(ABC):
+    """Turns a record into bytes."""
+
+    @abstractmethod
+    def serialize(self, value: Any) -> bytes:
+        """Return the bytes of a record."""
+
+
+class DeserializationSchema(ABC):
+    """Turns bytes into a record."""
+
+    @abstractmethod
+    def deserialize(self, message: bytes) -> Any:
+        """Return the record. Raises ValueError for bytes that are none."""
+
+
+class SimpleStringSchema(SerializationSchema, DeserializationSchema):
+    """A str and its bytes in `charset`."""
+
+    def __init__(self, charset: str = "UTF-8") -> None:
+        self.charset = charset
+
+    def serialize(self, value: Any) -> bytes:
+        return str(value).encode(self.charset)
+
+    def deserialize(self, message: bytes) -> str:
+        return message.decode(self.charset)
+
+
+class ByteArraySchema(SerializationSchema, DeserializationSchema):
+    """Bytes as they are."""
+
+    def serialize(self, value: Any) -> bytes:
+        return bytes(value)
+
+    def deserialize(self, message: bytes) -> bytes:
+        return message
+
+
+class Encoder(ABC):
+    """Writes records one after the other into a file."""
+
+    @abstractmethod
+    def encode(self, value: Any) -> bytes:
+        """Return what stands in the file for a record, its end marker included."""
+
+    @staticmethod
+    def simple_string_encoder(charset_name: str = "UTF-8") -> Encoder:
+        """One line per record: its str and a newline."""
+        return _LineEncoder(charset_name)
+
+
+class _LineEncoder(Encoder):
+    def __init__(self, charset: str) -> None:
+        self.charset = charset
+
+    def encode(self, value: Any) -> bytes:
+        return f"{value}\n".encode(self.charset)

@@ -1,0 +1,65 @@
+"""The DataStream API, with the names of pyflink.datastream.
+
+    env = StreamExecutionEnvironment.get_execution_environment()
+    env.from_collection([1, 2, 3]).map(lambda n: n * n).print()
+    env.execute()
+
+stream_execution_environment.py  where a program begins and is executed
+stream.py, keyed_stream.py, connected_streams.py, stream_sink.py   streams (data_stream.py: all of them)
+functions.py                     what users implement (the classes live in yarnflow.functions)
+connectors/, formats/            sources, sinks and how bytes become records
+"""
+
+from yarnflow.datastream.data_stream import (
+    CloseableIterator,
+    ConnectedStreams,
+    DataStream,
+    DataStreamSink,
+    KeyedStream,
+)
+from yarnflow.datastream.execution_mode import RuntimeExecutionMode
+from yarnflow.datastream.functions import (
+    AggregateFunction,
+    CoFlatMapFunction,
+    CoMapFunction,
+    FilterFunction,
+    FlatMapFunction,
+    Function,
+    KeySelector,
+    MapFunction,
+    Partitioner,
+    ProcessFunction,
+    ReduceFunction,
+    RuntimeContext,
+)
+from yarnflow.datastream.slot_sharing_group import MemorySize, SlotSharingGroup
+from yarnflow.datastream.stream_execution_environment import StreamExecutionEnvironment
+from yarnflow.functions.expressions import col, lit
+from yarnflow.functions.output_tag import OutputTag
+
+__all__ = [
+    "AggregateFunction",
+    "CloseableIterator",
+    "CoFlatMapFunction",
+    "CoMapFunction",
+    "ConnectedStreams",
+    "DataStream",
+    "DataStreamSink",
+    "FilterFunction",
+    "FlatMapFunction",
+    "Function",
+    "KeySelector",
+    "KeyedStream",
+    "MapFunction",
+    "MemorySize",
+    "OutputTag",
+    "Partitioner",
+    "ProcessFunction",
+    "ReduceFunction",
+    "RuntimeContext",
+    "RuntimeExecutionMode",
+    "SlotSharingGroup",
+    "StreamExecutionEnvironment",
+    "col",
+    "lit",
+]
