@@ -289,6 +289,7 @@ class ExecutionGraph:
                         channel(edge, subtask, consumer, consumer)
                         for consumer in self.consumers(edge, subtask.index)
                     ),
+                    self.subtasks[edge.target][0].vertex.max_parallelism,
                 )
                 for edge in self._outputs[vertex.vertex_id]
             ),
