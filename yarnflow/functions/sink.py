@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
 
 from yarnflow.functions.batch import Batch
 
@@ -22,12 +21,14 @@ class WriterContext:
         subtask_index: 0-based.
         parallelism: number of writers.
         attempt: 0 for the first attempt of this subtask, counting restarts.
+        operator_id: 32 hex digits, tells the sinks of one job apart.
     """
 
     job_id: str
     subtask_index: int
     parallelism: int
     attempt: int
+    operator_id: str = ""
 
 
 class SinkWriter(ABC):
@@ -52,7 +53,7 @@ class Sink(ABC):
     """A recipe for writing records, pickled into every sink subtask."""
 
     #: True when `write` accepts ColumnBatch; otherwise it gets RowBatch only.
-    columnar: ClassVar[bool] = False
+    columnar: bool = False
 
     @abstractmethod
     def writer(self, context: WriterContext) -> SinkWriter:

@@ -60,6 +60,11 @@ class Source(ABC):
 
     #: False when reading never ends.
     bounded: bool = True
+    #: True when readers can emit ColumnBatch as well as RowBatch.
+    columnar: bool = False
+    #: What the consumer takes: the runtime sets it before `open`. A source that can do both emits columns
+    #: when it is True; one that can do only one ignores it.
+    emit_columns: bool = False
 
     @abstractmethod
     def splits(self, parallelism: int) -> Sequence[Split]:
