@@ -6,9 +6,9 @@ The hash is the same in every process and on every machine, which Python's own i
 that are equal have equal hashes: 1, 1.0 and True, "a" and a str subclass, rows with the same named values
 in another order. What can be a key:
 
-- None, numbers (also Decimal, Fraction and NumPy's), str, bytes, dates and times, UUIDs, enum members;
+- None, numbers (also Decimal, Fraction and NumPy's), str, bytes, dates and times, enum members;
 - tuples, rows and frozensets of keys;
-- objects of classes that define equality and hash (frozen dataclasses, ...): hashed by their class and what
+- objects of other classes that define equality and hash (frozen dataclasses, UUIDs, ...): hashed by their class and what
   they would pickle, field by field.
 
 A list, dict or set is refused because it can change, an object without `__eq__` because its copy on another
@@ -22,7 +22,6 @@ from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta, timezone
 from enum import Enum
 from typing import Any
-from uuid import UUID
 
 from yarnflow.common.types import Row
 from yarnflow.errors import ProgramError
@@ -110,7 +109,7 @@ def _other(key: Any) -> int:
         return _sequence([value for _, value in sorted(zip(names, key, strict=False), key=lambda pair: pair[0])])
     if isinstance(key, frozenset):
         return mix(sum(map(stable_hash, key)))
-    if isinstance(key, (datetime, date, time, timedelta, UUID)):
+    if isinstance(key, (datetime, date, time, timedelta)):
         return _sequence(_time_parts(key))
     if isinstance(key, Enum):
         return _sequence((type(key).__qualname__, key.name))
@@ -126,8 +125,6 @@ def _sequence(items: Iterable[Any]) -> int:
 
 
 def _time_parts(key: Any) -> tuple[Any, ...]:
-    if isinstance(key, UUID):
-        return (key.bytes,)
     if isinstance(key, timedelta):
         return (key.days, key.seconds, key.microseconds)
     if isinstance(key, datetime):
