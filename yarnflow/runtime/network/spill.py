@@ -89,4 +89,4 @@ class SpillingQueue:
     def _open(self) -> BinaryIO:
         os.makedirs(self._directory, exist_ok=True)
         # Unbuffered reads and buffered writes alternate only at the switch from producing to consuming.
-        return tempfile.TemporaryFile(dir=self._directory, prefix="partition-")  # type: ignore[return-value]
+        return tempfile.TemporaryFile(dir=self._directory, prefix="partition-")

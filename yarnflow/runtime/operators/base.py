@@ -15,14 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from yarnflow.functions.batch import Batch, ColumnBatch, RowBatch
 from yarnflow.graph.operators import Operator
 from yarnflow.runtime.rpc.messages import Message
 
 if TYPE_CHECKING:
-    from yarnflow.runtime.operators.runtime_context import TaskRuntimeContext
+    from yarnflow.functions.runtime_context import RuntimeContext
 
 Emit = Callable[[Batch], None]
 
@@ -52,7 +52,7 @@ class OperatorContext:
     max_parallelism: int
     attempt: int
     config: dict[str, str]
-    runtime_context: TaskRuntimeContext
+    runtime_context: RuntimeContext
     send: Callable[[Message], None] = field(repr=False)
 
 

@@ -12,7 +12,7 @@ from yarnflow.runtime.operators.user_functions import bind, close_functions, ope
 
 
 class CoMapOperator(StreamOperator):
-    """Calls map1 or map2 of a CoMapFunction, by input."""
+    """Calls map1 or map2 of a CoMapFunction, by input. A result of None is dropped."""
 
     def __init__(self, operator: Operator, context: OperatorContext) -> None:
         super().__init__(operator, context)
@@ -29,8 +29,19 @@ class CoMapOperator(StreamOperator):
     def process_batch(self, batch: Batch, input_index: int) -> None:
         assert isinstance(batch, RowBatch)
         call = self._calls[input_index]
-        batch.rows = [call(record) for record in batch.rows]
-        self.emit(batch)
+        if batch.timestamps is None:
+            batch.rows = [value for record in batch.rows for value in (call(record),) if value is not None]
+        else:
+            pairs = [
+                (value, time)
+                for record, time in zip(batch.rows, batch.timestamps, strict=True)
+                for value in (call(record),)
+                if value is not None
+            ]
+            batch.rows = [value for value, _ in pairs]
+            batch.timestamps = [time for _, time in pairs]
+        if batch.rows:
+            self.emit(batch)
 
     def close(self) -> None:
         close_functions([self._function])
@@ -63,7 +74,7 @@ class CoFlatMapOperator(StreamOperator):
             times = None
         else:
             times = []
-            for record, time in zip(batch.rows, batch.timestamps):
+            for record, time in zip(batch.rows, batch.timestamps, strict=True):
                 items = call(record)
                 if items is not None:
                     before = len(rows)

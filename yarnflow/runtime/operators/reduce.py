@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from yarnflow.common.types import Row
 from yarnflow.errors import ProgramError
@@ -92,7 +92,7 @@ class ReduceOperator(KeyedOperator):
             raise
         if batch.timestamps is not None:
             times = self._last_times
-            for record, time in zip(batch.rows, batch.timestamps):
+            for record, time in zip(batch.rows, batch.timestamps, strict=True):
                 selected = key(record)
                 times[selected] = max(time, times.get(selected, time))
 
@@ -179,7 +179,8 @@ def aggregator(kind: str, field: int | str) -> Reducer:
             return (*kept[:at], combined, *kept[at + 1 :])
         if isinstance(kept, _WITH_FIELDS):
             updated = copy.copy(kept)
-            updated[field] = combine(kept[field], record[field])
+            at = cast("Any", field)
+            updated[at] = combine(kept[at], record[at])
             return updated
         _check_plain(kind, field)
         return combine(kept, record)
@@ -195,7 +196,7 @@ def _choosing(kind: str, field: int | str) -> Reducer:
             at = _position(kind, field, kept)
             old, new = kept[at], record[at]
         elif isinstance(kept, _WITH_FIELDS):
-            old, new = kept[field], record[field]
+            old, new = kept[cast("Any", field)], record[cast("Any", field)]
         else:
             _check_plain(kind, field)
             old, new = kept, record

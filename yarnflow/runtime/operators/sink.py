@@ -22,7 +22,13 @@ class SinkOperator(StreamOperator):
     def open(self) -> None:
         context = self.context
         self._writer = self._sink.writer(
-            WriterContext(context.job_id, context.subtask_index, context.parallelism, context.attempt)
+            WriterContext(
+                context.job_id,
+                context.subtask_index,
+                context.parallelism,
+                context.attempt,
+                self.operator.operator_id,
+            )
         )
 
     def process_batch(self, batch: Batch, input_index: int) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from yarnflow.functions.batch import Batch
 from yarnflow.functions.source import Availability, Source, Split, SplitReader
 from yarnflow.graph.operators import Operator, SourceSpec
-from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
+from yarnflow.runtime.operators.base import OperatorContext, StreamOperator, as_rows
+from yarnflow.runtime.operators.timestamps import assign, assigner_of
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +26,7 @@ def assigned_splits(source: Source, subtask_index: int, parallelism: int) -> lis
     splits = source.splits(parallelism)
     if source.discovery_interval() is None:
         return list(splits[subtask_index::parallelism])
-    return [
-        split for split in splits if zlib.crc32(split.split_id.encode()) % parallelism == subtask_index
-    ]
+    return [split for split in splits if zlib.crc32(split.split_id.encode()) % parallelism == subtask_index]
 
 
 class SourceOperator(StreamOperator):
@@ -42,6 +41,7 @@ class SourceOperator(StreamOperator):
         super().__init__(operator, context)
         assert isinstance(operator.spec, SourceSpec)
         self._source = operator.spec.source
+        self._assigner = assigner_of(operator.spec.watermarks)
         self._clock = clock
         self._waiting: deque[Split] = deque()
         self._readers: deque[SplitReader] = deque()
@@ -53,6 +53,11 @@ class SourceOperator(StreamOperator):
 
     def open(self) -> None:
         self._discover()
+
+    def prefer_columns(self) -> None:
+        """The consumer takes columns: a source that can emit them does, unless times are read from records."""
+        if self._source.columnar and self._assigner is None:
+            self._source.emit_columns = True
 
     def poll(self) -> bool:
         """Emit the next batch if there is one. Returns whether anything happened."""
@@ -95,8 +100,12 @@ class SourceOperator(StreamOperator):
             self._readers.popleft().close()
 
     def _hand_on(self, batch: Batch) -> None:
-        if len(batch):
-            self.emit(batch)
+        if not len(batch):
+            return
+        if self._assigner is not None:
+            batch = as_rows(batch)
+            assign(self._assigner, batch)
+        self.emit(batch)
 
     def _discover(self) -> None:
         context = self.context

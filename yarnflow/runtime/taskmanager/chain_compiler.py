@@ -249,7 +249,7 @@ class _Writer:
                 parts.append("None")
             else:
                 parts.append(f"(o{output}, t{output})" if self._timed else f"o{output}")
-        self._line(1, f"return ({', '.join(parts)},)")
+        self._line(1, f"return ({', '.join(parts)},)" if parts else "return ()")
 
     def _consume(self, consumer: Step | int, record: str, indent: int) -> None:
         if isinstance(consumer, Step):
@@ -259,7 +259,9 @@ class _Writer:
         if route is not None:
             at = (route.operator, True, record)
             if self._timed:
-                self._line(indent, f"a, b = route{consumer}[key{consumer}({record})]; a({record}); b(time)", at)
+                self._line(
+                    indent, f"a, b = route{consumer}[key{consumer}({record})]; a({record}); b(time)", at
+                )
             else:
                 self._line(indent, f"route{consumer}[key{consumer}({record})]({record})", at)
             return

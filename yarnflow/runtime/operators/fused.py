@@ -1,0 +1,81 @@
+"""Several map-like operators as one: a tree that the chain compiler turned into one function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from yarnflow.functions.batch import Batch, RowBatch
+from yarnflow.functions.user_functions import ProcessFunction
+from yarnflow.graph.operators import Operator
+from yarnflow.runtime.network.partition import HashPartition
+from yarnflow.runtime.operators.base import Emit, OperatorContext, StreamOperator
+from yarnflow.runtime.operators.user_functions import close_functions, open_functions
+from yarnflow.runtime.taskmanager.chain_compiler import CompiledTree
+
+
+class ElementContext(ProcessFunction.Context):
+    """The context of a process function, reused for every record."""
+
+    def __init__(self) -> None:
+        self.element_timestamp: int | None = None
+
+    def timestamp(self) -> int | None:
+        return self.element_timestamp
+
+
+class FusedOperator(StreamOperator):
+    """Runs a compiled tree.
+
+    Args:
+        operator: the tree's root.
+        context: where it runs.
+        functions: all user functions in the tree, root first.
+        tree: compiled.
+        consumers: per output of the tree, who gets its batches, or the hash partition that the
+            compiled code appends to itself.
+    """
+
+    def __init__(
+        self,
+        operator: Operator,
+        context: OperatorContext,
+        functions: Sequence[Any],
+        tree: CompiledTree,
+        consumers: Sequence[Emit | HashPartition],
+    ) -> None:
+        super().__init__(operator, context)
+        self._functions = functions
+        self._tree = tree
+        self._emits = [
+            (index, consumer)
+            for index, consumer in enumerate(consumers)
+            if not isinstance(consumer, HashPartition)
+        ]
+        self._routed = [consumer for consumer in consumers if isinstance(consumer, HashPartition)]
+
+    def open(self) -> None:
+        open_functions(reversed(self._functions), self.context.runtime_context)
+
+    def process_batch(self, batch: Batch, input_index: int) -> None:
+        assert isinstance(batch, RowBatch)
+        times = batch.timestamps
+        for partition in self._routed:
+            partition.begin(timed=times is not None)
+        if times is None:
+            results = self._tree.plain(batch.rows)
+            for index, emit in self._emits:
+                rows = results[index]
+                if rows:
+                    emit(RowBatch(rows))
+        else:
+            results = self._tree.timed(batch.rows, times)
+            for index, emit in self._emits:
+                rows, stamps = results[index]
+                if rows:
+                    emit(RowBatch(rows, stamps))
+        for partition in self._routed:
+            partition.end()
+
+    def close(self) -> None:
+        close_functions(self._functions)

@@ -1,0 +1,55 @@
+"""Which running operator a description becomes."""
+
+from __future__ import annotations
+
+from yarnflow.graph.operators import (
+    AggregateSpec,
+    CoFlatMapSpec,
+    CollectSpec,
+    CoMapSpec,
+    FilterExpressionSpec,
+    MapBatchesSpec,
+    Operator,
+    ReduceSpec,
+    SelectSpec,
+    SinkSpec,
+    SourceSpec,
+    TimestampsSpec,
+)
+from yarnflow.runtime.operators.aggregate import AdaptiveAggregateOperator
+from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
+from yarnflow.runtime.operators.co_map import CoFlatMapOperator, CoMapOperator
+from yarnflow.runtime.operators.collect import CollectOperator
+from yarnflow.runtime.operators.reduce import make_reduce
+from yarnflow.runtime.operators.sink import SinkOperator
+from yarnflow.runtime.operators.source import SourceOperator
+from yarnflow.runtime.operators.timestamps import TimestampsOperator
+
+
+def make_operator(operator: Operator, context: OperatorContext) -> StreamOperator:
+    """Make the running operator for anything but the map-like ones, which are fused."""
+    spec = operator.spec
+    if isinstance(spec, SourceSpec):
+        return SourceOperator(operator, context)
+    if isinstance(spec, SinkSpec):
+        return SinkOperator(operator, context)
+    if isinstance(spec, AggregateSpec) and isinstance(spec.key, (int, str)):
+        return AdaptiveAggregateOperator(operator, context)
+    if isinstance(spec, (ReduceSpec, AggregateSpec)):
+        return make_reduce(operator, context)
+    if isinstance(spec, TimestampsSpec):
+        return TimestampsOperator(operator, context)
+    if isinstance(spec, CollectSpec):
+        return CollectOperator(operator, context)
+    if isinstance(spec, CoMapSpec):
+        return CoMapOperator(operator, context)
+    if isinstance(spec, CoFlatMapSpec):
+        return CoFlatMapOperator(operator, context)
+    if isinstance(spec, (MapBatchesSpec, FilterExpressionSpec, SelectSpec)):
+        # pyarrow is only loaded in workers that run columnar operators.
+        from yarnflow.runtime.operators.columnar import make_columnar
+
+        return make_columnar(operator, context)
+    raise TypeError(
+        f"operator '{operator.name}' is a {type(spec).__name__}, which no runtime operator executes"
+    )

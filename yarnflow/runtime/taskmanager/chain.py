@@ -1,0 +1,240 @@
+"""The operators of one task, wired: from an OperatorChain (data) to something that takes batches.
+
+Map-like operators that follow each other become one FusedOperator, the others stay as they are. Operators
+hand batches to each other by plain calls, and to the partitions that leave the task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from yarnflow.functions.batch import Batch, ColumnBatch, RowBatch
+from yarnflow.functions.output_tag import OutputTag
+from yarnflow.graph.job_graph import Partitioning
+from yarnflow.graph.operators import (
+    ChainEdge,
+    ChainOutput,
+    FilterSpec,
+    FlatMapSpec,
+    MapSpec,
+    OperatorChain,
+    ProcessSpec,
+)
+from yarnflow.runtime.network.partition import HashPartition, Partition
+from yarnflow.runtime.operators.base import Emit, OperatorContext, StreamOperator, as_rows
+from yarnflow.runtime.operators.fused import ElementContext, FusedOperator
+from yarnflow.runtime.operators.registry import make_operator
+from yarnflow.runtime.operators.source import SourceOperator
+from yarnflow.runtime.operators.user_functions import bind, close_functions, open_functions
+from yarnflow.runtime.taskmanager.chain_compiler import MAX_DEPTH, CompiledTree, Kind, Route, Step
+
+_FUSABLE: dict[type, tuple[Kind, str]] = {
+    MapSpec: (Kind.MAP, "map"),
+    FlatMapSpec: (Kind.FLAT_MAP, "flat_map"),
+    FilterSpec: (Kind.FILTER, "filter"),
+    ProcessSpec: (Kind.PROCESS, "process_element"),
+}
+
+
+class RunningChain:
+    """The running operators of a task.
+
+    Args:
+        chain: the description.
+        context: where it runs.
+        partitions: what leaves the task, by edge id.
+
+    Attributes:
+        operators: running operators in chain order.
+        source: the head, when it is a source.
+    """
+
+    def __init__(
+        self, chain: OperatorChain, context: OperatorContext, partitions: Mapping[int, Partition]
+    ) -> None:
+        self._chain = chain
+        self._context = context
+        self._partitions = partitions
+        self._running: dict[int, StreamOperator] = {}
+        self._keys = [
+            item
+            for output in chain.outputs
+            if output.partitioning in (Partitioning.HASH, Partitioning.CUSTOM)
+            for item in (output.key, output.partitioner)
+        ]
+        self._emit_to_head = self._entry(0)
+        self.operators = [operator for _, operator in sorted(self._running.items())]
+        head = self._running[0]
+        self.source = head if isinstance(head, SourceOperator) else None
+        self._head = head
+        self._limited = [o for o in self.operators if type(o).has_room is not StreamOperator.has_room]
+        self._head_takes_columns = head.columnar
+
+    # -- running ---------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Open all operators, last to first, so that each finds its consumers ready."""
+        open_functions(self._keys, self._context.runtime_context)
+        for operator in reversed(self.operators):
+            operator.open()
+
+    def process(self, batch: Batch, input_index: int) -> None:
+        """Give a batch to the head."""
+        if isinstance(batch, ColumnBatch) and not self._head_takes_columns:
+            batch = as_rows(batch)
+        self._head.process_batch(batch, input_index)
+
+    def has_room(self) -> bool:
+        """False while an operator waits for the outside."""
+        return all(operator.has_room() for operator in self._limited)
+
+    def end_input(self, input_index: int) -> None:
+        """All channels of that input have ended."""
+        self._head.end_input(input_index)
+
+    def finish(self) -> None:
+        """Every input has ended."""
+        for operator in self.operators:
+            operator.finish()
+
+    def drained(self) -> bool:
+        """Whether nothing waits in an operator after `finish`."""
+        return all(operator.drained() for operator in self.operators)
+
+    def flush(self) -> None:
+        """The input pauses."""
+        for operator in self.operators:
+            operator.flush()
+
+    def close(self) -> None:
+        """Close all operators, even when one raises (the first error is raised at the end)."""
+        with ExitStack() as stack:
+            stack.callback(close_functions, self._keys)
+            for operator in reversed(self.operators):
+                stack.callback(operator.close)
+
+    # -- wiring ----------------------------------------------------------------------------------------------
+
+    def _entry(self, index: int) -> Emit:
+        """Make operator `index` (and what follows it) and return how it takes batches."""
+        running = self._running.get(index)
+        if running is None:
+            spec = self._chain.operators[index].spec
+            if type(spec) in _FUSABLE:
+                running = self._fuse(index)
+            else:
+                running = make_operator(self._chain.operators[index], self._context)
+                running.emit = _fan_out(self._consumers(index, None))
+                if isinstance(running, SourceOperator) and self._columns_wanted(index):
+                    running.prefer_columns()
+            self._running[index] = running
+        process = running.process_batch
+        if running.columnar:
+            return lambda batch: process(batch, 0)
+        return lambda batch: process(batch if batch.__class__ is RowBatch else as_rows(batch), 0)
+
+    def _consumers(self, index: int, tag: Any) -> list[Emit]:
+        """Who gets the output `tag` of operator `index`."""
+        consumers = [self._entry(edge.target) for edge in self._chain.edges if _is(edge, index, tag)]
+        return consumers + [
+            self._partitions[output.edge_id].write
+            for output in self._chain.outputs
+            if _is(output, index, tag)
+        ]
+
+    def _columns_wanted(self, index: int) -> bool:
+        """Whether somebody behind operator `index` works on columns."""
+        inside = [edge.target for edge in self._chain.edges if edge.source == index]
+        if inside:
+            return all(self._running[target].columnar for target in inside)
+        return any(isinstance(output.key, (int, str)) for output in self._chain.outputs)
+
+    def _fuse(self, root: int) -> FusedOperator:
+        """Make one operator of the map-like ones from `root` on."""
+        functions: list[Any] = []
+        consumers: list[Emit | HashPartition] = []
+        routes: dict[int, Route] = {}
+
+        def step(index: int, depth: int) -> Step:
+            spec = self._chain.operators[index].spec
+            kind, method = _FUSABLE[type(spec)]
+            function = spec.function  # type: ignore[attr-defined]
+            functions.append(function)
+            made = Step(
+                index, kind, bind(function, method), ElementContext() if kind is Kind.PROCESS else None
+            )
+            made.children = list(follow(index, None, depth))
+            made.tagged = [
+                (tag, consumer) for tag in self._tags(index) for consumer in follow(index, tag, depth)
+            ]
+            return made
+
+        def follow(index: int, tag: Any, depth: int) -> Sequence[Step | int]:
+            found: list[Step | int] = []
+            for edge in self._chain.edges:
+                if _is(edge, index, tag):
+                    if self._fusable(edge.target) and depth < MAX_DEPTH:
+                        found.append(step(edge.target, depth + 1))
+                    else:
+                        found.append(len(consumers))
+                        consumers.append(self._entry(edge.target))
+            for output in self._chain.outputs:
+                if _is(output, index, tag):
+                    partition = self._partitions[output.edge_id]
+                    found.append(len(consumers))
+                    if isinstance(partition, HashPartition):
+                        routes[len(consumers)] = Route(
+                            index, partition.key, partition.appends, partition.timed_appends
+                        )
+                        consumers.append(partition)
+                    else:
+                        consumers.append(partition.write)
+            return found
+
+        top = step(root, 1)
+        tree = CompiledTree(top, len(consumers), routes, OutputTag)
+        return FusedOperator(self._chain.operators[root], self._context, functions, tree, consumers)
+
+    def _fusable(self, index: int) -> bool:
+        feeding = sum(1 for edge in self._chain.edges if edge.target == index)
+        return feeding == 1 and type(self._chain.operators[index].spec) in _FUSABLE
+
+    def _tags(self, index: int) -> list[Any]:
+        tags: list[Any] = []
+        edges: list[ChainEdge | ChainOutput] = [*self._chain.edges, *self._chain.outputs]
+        for edge in edges:
+            if edge.source == index and edge.tag is not None and edge.tag not in tags:
+                tags.append(edge.tag)
+        return tags
+
+
+def _is(edge: ChainEdge | ChainOutput, source: int, tag: Any) -> bool:
+    return bool(edge.source == source and edge.tag == tag)
+
+
+def _drop(batch: Batch) -> None:
+    """Takes what nobody reads."""
+
+
+def _fan_out(consumers: Sequence[Emit]) -> Emit:
+    """One emit for several consumers; each gets a batch of its own."""
+    if not consumers:
+        return _drop
+    if len(consumers) == 1:
+        return consumers[0]
+    *others, last = consumers
+
+    def emit(batch: Batch) -> None:
+        for consumer in others:
+            consumer(_copy(batch))
+        last(batch)
+
+    return emit
+
+
+def _copy(batch: Batch) -> Batch:
+    if isinstance(batch, ColumnBatch):
+        return ColumnBatch(batch.columns, batch.timestamps, batch.scalar)
+    return RowBatch(batch.rows.copy(), None if batch.timestamps is None else batch.timestamps.copy())

@@ -1,0 +1,121 @@
+"""Turns what a task raised into what the user is shown: the operator, the record, the user's own frames.
+
+Nothing is recorded while all goes well; the frames of the traceback tell everything afterwards. Generated
+code (chain_compiler.py) knows the operator of each of its lines; an operator with a loop of its own is the
+`self` of a frame, and its local `record` is what it worked on.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import yarnflow
+from yarnflow.errors import YarnflowError
+from yarnflow.runtime.operators.base import StreamOperator
+from yarnflow.runtime.operators.keyed import shorten
+from yarnflow.runtime.rpc.messages import TaskFailure
+from yarnflow.runtime.taskmanager.chain_compiler import GENERATED, operator_at
+
+_OWN = os.path.dirname(os.path.abspath(yarnflow.__file__)) + os.sep
+_UNKNOWN: Any = object()
+
+#: Characters of the message and of the traceback that are kept.
+_MESSAGE_LIMIT = 4000
+_TRACEBACK_LIMIT = 40_000
+
+
+def describe(
+    error: BaseException,
+    operator_names: Sequence[str],
+    log_tail: Callable[[], str],
+    retryable: bool = True,
+) -> TaskFailure:
+    """What to report of an exception that ended a task.
+
+    Args:
+        error: as caught, with its traceback.
+        operator_names: of the task's chain, by index.
+        log_tail: gives the last lines of the worker's log.
+        retryable: whether a restart may help.
+    """
+    operator, record, in_key = _where(error, operator_names)
+    message = _message(error)
+    if in_key and isinstance(error, TypeError) and "unhashable" in message and record is not _UNKNOWN:
+        message = (
+            f"{message}: the key selector behind '{operator}' must return something that can be hashed, such as "
+            f"a tuple, string or number; the record was {shorten(record)}"
+        )
+    text = _user_traceback(error, message)
+    if operator and record is not _UNKNOWN:
+        text = f"In operator '{operator}', with the record {shorten(record)}:\n{text}"
+    elif operator:
+        text = f"In operator '{operator}':\n{text}"
+    return TaskFailure(
+        message[:_MESSAGE_LIMIT], text[-_TRACEBACK_LIMIT:], operator, log_tail(), retryable=retryable
+    )
+
+
+def _message(error: BaseException) -> str:
+    """Class and text in one line."""
+    try:
+        text = str(error)
+    except Exception as broken:  # a user's __str__ must not hide the failure
+        text = f"<its text cannot be shown: {type(broken).__name__}>"
+    first = " ".join(text.split())
+    name = type(error).__name__
+    return f"{name}: {first}" if first else name
+
+
+def _where(error: BaseException, names: Sequence[str]) -> tuple[str, Any, bool]:
+    """Operator name, record (or _UNKNOWN) and whether a key selector behind the operator raised."""
+    found: tuple[str, Any, bool] = ("", _UNKNOWN, False)
+    trace = error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        position = operator_at(frame, trace.tb_lineno)
+        if position is not None:
+            found = (names[position.operator], position.record, position.in_key)
+        elif frame.f_code.co_filename != GENERATED:
+            owner = frame.f_locals.get("self")
+            # A fused operator is found by the generated line; its own frame says only where the tree begins.
+            if isinstance(owner, StreamOperator) and not hasattr(owner, "_tree"):
+                found = (owner.operator.name, frame.f_locals.get("record", _UNKNOWN), False)
+        trace = trace.tb_next
+    return found
+
+
+def _user_traceback(error: BaseException, message: str) -> str:
+    """The traceback without our frames; with them when nothing else is left and we did not raise on purpose."""
+    parts: list[str] = []
+    shown: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in shown:
+        shown.add(id(current))
+        parts.append(_one(current, message if current is error else _message(current)))
+        if current.__cause__ is not None:
+            current = current.__cause__
+            parts.append("\nThe above exception was the direct cause of the following exception:\n\n")
+        elif current.__context__ is not None and not current.__suppress_context__:
+            current = current.__context__
+            parts.append("\nDuring handling of the above exception, another exception occurred:\n\n")
+        else:
+            current = None
+    return "".join(reversed(parts))
+
+
+def _one(error: BaseException, message: str) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not _is_ours(frame.filename)]
+    if not own and not isinstance(error, YarnflowError):
+        own = [frame for frame in frames if frame.filename != GENERATED]
+    if not own:
+        return f"{message}\n"
+    listed = "".join(traceback.format_list(own))
+    return f"Traceback (most recent call last):\n{listed}{message}\n"
+
+
+def _is_ours(filename: str) -> bool:
+    return filename == GENERATED or os.path.abspath(filename).startswith(_OWN)
