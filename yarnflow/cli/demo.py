@@ -107,7 +107,8 @@ def demo_local(show: Show, folder: Path) -> None:
 def demo_yarn(show: Show, folder: Path, keep: bool) -> None:
     """Both examples in a session on a real YARN, with the data on a real HDFS."""
     from yarnflow import fs
-    from yarnflow.devcluster.cluster import DevCluster, default_directory
+    from yarnflow.devcluster.cluster import DevCluster
+    from yarnflow.devcluster.state import default_directory
 
     cluster = DevCluster(default_directory())
     was_running = cluster.is_running()
