@@ -120,7 +120,7 @@ class FileSystem(ABC):
     def rename(self, source: str, target: str) -> None:
         """Move a file or directory to a name that is free; the target's parent must exist.
 
-        Atomic on local and hdfs; object by object on s3.
+        Atomic on hdfs; on local too, but for a race for the target's name; object by object on s3.
 
         Raises:
             FileAlreadyExistsError: something is at `target`.

@@ -110,18 +110,12 @@ class LocalFileSystem(FileSystem):
             raise
 
     def rename(self, source: str, target: str) -> None:
-        """See FileSystem. A directory that another process makes at `target` meanwhile is replaced if it is
-        still empty."""
-        with _errors(source):
-            if not os.path.exists(source):
-                raise self.missing(source)
+        """See FileSystem. What another process makes at `target` in the same moment may be replaced, unless it is
+        a directory with something in it: where that matters, `publish`."""
+        with _errors(target):
             if os.path.lexists(target):
                 raise _exists(target)
-            if os.path.isdir(source):
-                os.rename(source, target)
-            else:
-                os.link(source, target)
-                os.unlink(source)
+            os.rename(source, target)
 
     def mkdirs(self, path: str) -> None:
         with _errors(path):
@@ -156,9 +150,7 @@ def _status(path: str, found: os.stat_result) -> FileStatus:
 
 
 def _exists(path: str) -> FileAlreadyExistsError:
-    return FileAlreadyExistsError(
-        f"{path} exists already: delete it, choose another name, or overwrite", path
-    )
+    return FileAlreadyExistsError(f"{path} exists already: delete it, choose another name, or overwrite", path)
 
 
 @contextmanager
@@ -168,7 +160,7 @@ def _errors(path: str) -> Iterator[None]:
         yield
     except FileExistsError as error:
         raise _exists(path) from error
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except FileNotFoundError as error:
         missing = error.filename or path
         raise FileMissingError(f"no such file or directory: {missing}; check the path", path) from error
     except IsADirectoryError as error:
@@ -182,6 +174,7 @@ def _errors(path: str) -> Iterator[None]:
         hint = {
             errno.ENOTEMPTY: "delete it with its contents (recursive)",
             errno.ENOSPC: "free some space, or choose a directory on another volume",
+            errno.ENOTDIR: "a parent of it is a file: choose another path",
             errno.EXDEV: "the temporary file must be on the same volume as the final one",
         }.get(error.errno or 0, "check the path and the volume")
         raise FileSystemError(f"{path}: {error.strerror or error}; {hint}", path) from error

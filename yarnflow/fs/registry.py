@@ -87,7 +87,15 @@ def _open(scheme: str, authority: str, options: dict[str, str], uri: str) -> Fil
         from yarnflow.fs.local import LocalFileSystem
 
         return LocalFileSystem()
+    if scheme in ("hdfs", "viewfs"):
+        from yarnflow.fs.hdfs import HdfsFileSystem
+
+        return HdfsFileSystem(scheme, authority, options)
+    if scheme in ("s3", "s3a"):
+        from yarnflow.fs.object_store import s3
+
+        return s3(scheme, authority, options)
     raise FileSystemError(
-        f"no file system has the scheme {scheme}: of {uri}; known are {', '.join(SCHEMES)}, and local paths",
+        f"no file system has the scheme {scheme} (of {uri}); known are {', '.join(SCHEMES)}, and local paths",
         uri,
     )
