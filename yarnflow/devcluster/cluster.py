@@ -55,6 +55,15 @@ def silent(_message: str) -> None:
     """The progress callback of those who do not want any."""
 
 
+def fetch(progress: Progress = silent) -> None:
+    """Get what the first start needs from elsewhere (Java, Maven, Hadoop's jars), and start nothing.
+
+    Raises:
+        DevClusterError: something is missing and cannot be had; says what to do.
+    """
+    jars.ensure(progress, toolchain.java_home(progress))
+
+
 class DevCluster:
     """One single-node YARN + HDFS (+ ZooKeeper), its state below one folder.
 
@@ -65,6 +74,7 @@ class DevCluster:
         node_memory_mb, node_vcores: what each NodeManager offers to containers. Taken up when the cluster
             is started from rest.
         start_seconds: how long start waits before it gives up.
+        stop_seconds: how long daemons may take to end by themselves before they are killed.
     """
 
     def __init__(
@@ -76,6 +86,7 @@ class DevCluster:
         node_memory_mb: int = Settings.node_memory_mb,
         node_vcores: int = Settings.node_vcores,
         start_seconds: float = START_SECONDS,
+        stop_seconds: float = STOP_SECONDS,
     ) -> None:
         if nodes < 1:
             raise DevClusterError(f"a devcluster has one node at least, not {nodes}")
@@ -86,6 +97,7 @@ class DevCluster:
             )
         self.directory = check_directory(default_directory() if directory is None else directory)
         self.start_seconds = start_seconds
+        self.stop_seconds = stop_seconds
         self._wanted = Settings(nodes, zookeeper, node_memory_mb, node_vcores)
 
     # -- what it is -----------------------------------------------------------------------------------------
@@ -187,9 +199,10 @@ class DevCluster:
                 self._await_ready(state, progress)
             except BaseException:
                 # Also on Ctrl-C: nothing that was started half way may stay behind.
-                self._end(
-                    [role for role in state_roles(self.directory) if role not in before], grace_seconds=3.0
-                )
+                roles = [daemon.role for daemon in missing]
+                self._end(roles, grace_seconds=3.0)
+                for role in roles:
+                    processes.kill(processes.marked(self.directory, role))
                 raise
             took = time.monotonic() - begun
             progress(f"devcluster is up ({took:.1f} s)" if missing else "devcluster is up already")
@@ -201,15 +214,12 @@ class DevCluster:
             DevClusterError: some process cannot be ended, not even by SIGKILL; names the pids.
         """
         if not self.directory.is_dir():
+            # Never started, or the folder was deleted under running daemons: those are found by their mark.
+            _complain_about(processes.kill(processes.marked(self.directory)), self.directory)
             return
         with self._locked(progress):
-            self._end(state_roles(self.directory), STOP_SECONDS, progress)
-            rest = processes.kill(processes.marked(self.directory))
-            if rest:
-                pids = ", ".join(str(process.pid) for process in rest)
-                raise DevClusterError(
-                    f"processes {pids} of the devcluster in {self.directory} do not end, not even by SIGKILL"
-                )
+            self._end(_known_roles(self.directory), self.stop_seconds, progress)
+            _complain_about(processes.kill(processes.marked(self.directory)), self.directory)
 
     def remove(self) -> None:
         """Delete the state folder, HDFS files included, of a stopped devcluster.
@@ -234,7 +244,7 @@ class DevCluster:
         """
         role = self._node(index)
         with self._locked(silent):
-            self._end([role], 0.0 if abrupt else STOP_SECONDS, abrupt=abrupt)
+            self._end([role], 0.0 if abrupt else self.stop_seconds, abrupt=abrupt)
             processes.kill(processes.marked(self.directory, role))
 
     def start_node(self, index: int) -> None:
@@ -256,7 +266,7 @@ class DevCluster:
 
     def _locked(self, progress: Progress) -> AbstractContextManager[None]:
         holder = f"another command on the devcluster in {self.directory}"
-        return locked(self.directory / "lock", self.start_seconds + 2 * STOP_SECONDS, holder, progress)
+        return locked(self.directory / "lock", self.start_seconds + 2 * self.stop_seconds, holder, progress)
 
     def _state(self) -> State:
         state = load(self.directory)
@@ -440,7 +450,7 @@ class DevCluster:
         save(self.directory, replace(state, daemons=kept))
 
 
-def state_roles(directory: Path) -> list[str]:
+def _known_roles(directory: Path) -> list[str]:
     """Return the daemons that the folder remembers as started."""
     state = load(directory)
     return [] if state is None else list(state.daemons)
