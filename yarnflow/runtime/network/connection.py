@@ -171,7 +171,7 @@ class Connection:
                 answer = self._handshake.feed(data)
                 if answer:
                     self._out.append(memoryview(answer))
-                if not self._handshake.done:
+                if not self.authenticated:
                     self._write()
                     return
                 # The proof must not count as frame bytes: send it before the frames that waited for it.
@@ -183,8 +183,6 @@ class Connection:
                 frames = self._reader.feed(self._handshake.rest)
             for frame in frames:
                 self._receive(self, frame)
-                if self.closed:
-                    return
         except ProtocolError as error:
             if self._server and not self._handshake.done:
                 log.warning("refused a data connection from %s: %s", self.name, error)
