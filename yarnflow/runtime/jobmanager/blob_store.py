@@ -47,9 +47,9 @@ class BlobStore:
                         digest.update(piece)
                         await loop.run_in_executor(None, file.write, piece)
             sha256 = digest.hexdigest()
-            Path(name).replace(self._folder / sha256)
+            os.replace(name, self._folder / sha256)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            os.unlink(name)
             raise
         return sha256
 

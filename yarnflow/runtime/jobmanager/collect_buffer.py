@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from yarnflow.errors import ProtocolError
 from yarnflow.runtime.jobmanager.views import CollectedPage
@@ -21,14 +20,6 @@ from yarnflow.runtime.rpc.messages import CollectedRows
 
 #: Bytes of records in one page, at most (one message is always taken whole).
 PAGE_BYTES = 8 << 20
-
-
-@dataclass(frozen=True)
-class Acknowledgement:
-    """The client has everything of this execution up to and including `sequence`."""
-
-    execution_id: str
-    sequence: int
 
 
 class CollectBuffer:
@@ -62,14 +53,15 @@ class CollectBuffer:
             "reading the same results?"
         )
 
-    def fetch(self, token: int, ended: bool) -> tuple[CollectedPage, list[Acknowledgement]]:
-        """The page for `token`, and what may be acknowledged to the workers now.
+    def acknowledge(self) -> list[tuple[str, int]]:
+        """The client has the current page: (execution id, sequence) up to which workers may forget."""
+        newest = {message.execution_id: message.sequence for message in self._page}
+        self._page = ()
+        return list(newest.items())
 
-        `ended`: no worker will send more."""
-        acknowledgements: list[Acknowledgement] = []
+    def fetch(self, token: int, ended: bool) -> CollectedPage:
+        """The page for `token`. `ended`: no worker will send more."""
         if self.is_new(token):
-            newest = {message.execution_id: message.sequence for message in self._page}
-            acknowledgements = [Acknowledgement(key, value) for key, value in newest.items()]
             taken: list[CollectedRows] = []
             size = 0
             while self._waiting and (not taken or size + len(self._waiting[0].rows) <= PAGE_BYTES):
@@ -80,10 +72,9 @@ class CollectBuffer:
             self._seen.update(message.execution_id for message in taken)
             if taken:
                 self._token += 1
-        page = CollectedPage(
+        return CollectedPage(
             self._token, tuple(message.rows for message in self._page), ended and not self._waiting
         )
-        return page, acknowledgements
 
     def forget(self, execution_ids: Iterable[str]) -> bool:
         """These attempts will begin anew. Returns False when the client has seen records of one."""

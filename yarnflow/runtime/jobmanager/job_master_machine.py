@@ -546,6 +546,24 @@ class JobMasterMachine:
         execution.timestamps[state] = self._now
         self.last_modification = self._now
 
+    # -- when an event could not be handled (a bug) ------------------------------------------------------
+
+    def abandon(self, failure: TaskFailure, now: float) -> tuple[str, ...]:
+        """End as FAILED whatever the state is; returns the slots to give back. The shell calls it when
+        `handle` raised, so that a bug ends one job and is shown as its failure."""
+        self._now, self._cause = now, failure.message
+        self.exceptions.appendleft(ExceptionView(now, failure))
+        self._failovers.clear()
+        for subtask in self.graph.all:
+            if not subtask.current.state.terminal:
+                subtask.current.state = ExecutionState.FAILED
+                subtask.current.timestamps[ExecutionState.FAILED] = now
+        held = tuple(self.slots)
+        self.slots.clear()
+        self.assigned.clear()
+        self._move_job(JobStatus.FAILED)
+        return held
+
     # -- invariants --------------------------------------------------------------------------------------
 
     def check(self) -> None:

@@ -1,0 +1,214 @@
+"""The shell of one job: a mailbox around job_master_machine, timers, and the records clients collect.
+
+Decides nothing. Created by the dispatcher, fed by the resource manager (slots, reports of workers).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from yarnflow.errors import ProtocolError
+from yarnflow.runtime.clock import Clock
+from yarnflow.runtime.jobmanager import job_master_machine as machine_module
+from yarnflow.runtime.jobmanager import job_views
+from yarnflow.runtime.jobmanager.collect_buffer import CollectBuffer
+from yarnflow.runtime.jobmanager.job_master_machine import (
+    CancelExecution,
+    DeclareSlots,
+    Deploy,
+    ForgetResults,
+    JobBroken,
+    JobEnded,
+    JobMasterEffect,
+    JobMasterEvent,
+    JobMasterMachine,
+    ReturnSlot,
+    WakeUp,
+)
+from yarnflow.runtime.jobmanager.views import CollectedPage, JobDetail, JobOverview, JobResult
+from yarnflow.runtime.mailbox import Mailbox
+from yarnflow.runtime.rpc.messages import (
+    CancelTask,
+    CollectAcknowledged,
+    CollectedRows,
+    DeployTask,
+    Message,
+    TaskFailure,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class SlotProvider(Protocol):
+    """What a job master asks of the resource manager."""
+
+    def declare_slots(self, job_master: JobMaster, count: int) -> None:
+        """The job needs so many slots."""
+
+    def return_slot(self, allocation_id: str) -> None:
+        """The job is done with a slot."""
+
+    def send(self, taskmanager_id: str, message: Message) -> None:
+        """Pass a message to a TaskManager; dropped when it is gone (SlotsGone tells)."""
+
+
+class JobMaster:
+    """One job.
+
+    Args:
+        machine: decides.
+        slots: the resource manager.
+        clock: the time.
+        ended: called once, when the job has reached its terminal state.
+    """
+
+    def __init__(
+        self,
+        machine: JobMasterMachine,
+        slots: SlotProvider,
+        clock: Clock,
+        ended: Callable[[JobMaster], None],
+    ) -> None:
+        self.machine = machine
+        self._slots = slots
+        self._clock = clock
+        self._on_ended = ended
+        self._loop = asyncio.get_running_loop()
+        self._end = asyncio.Event()
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._buffers: dict[str, CollectBuffer] = {}
+        self._rows_arrived = asyncio.Event()
+        #: Which TaskManager runs an execution: where acknowledgements go.
+        self._places: dict[str, str] = {}
+        self._mailbox: Mailbox[JobMasterEvent | CollectedRows] = Mailbox(
+            f"job-{machine.job.job_id}", self._handle, self._broken
+        )
+
+    @property
+    def job_id(self) -> str:
+        """32 hex digits."""
+        return self.machine.job.job_id
+
+    def post(self, event: JobMasterEvent | CollectedRows) -> None:
+        """Something happened."""
+        self._mailbox.post(event)
+
+    async def close(self) -> None:
+        """End the mailbox and the timers; the machine stays for views."""
+        for timer in self._timers:
+            timer.cancel()
+        await self._mailbox.close()
+
+    # -- questions ---------------------------------------------------------------------------------------
+
+    def overview(self) -> JobOverview:
+        """One line."""
+        return job_views.overview(self.machine)
+
+    def detail(self) -> JobDetail:
+        """Everything."""
+        return job_views.detail(self.machine)
+
+    async def result(self, timeout: float | None) -> JobResult | None:
+        """Wait for the end; None after `timeout` seconds."""
+        try:
+            await asyncio.wait_for(self._end.wait(), timeout)
+        except asyncio.TimeoutError:
+            return None
+        return job_views.result(self.machine)
+
+    async def collect(self, collect_id: str, token: int, timeout: float | None) -> CollectedPage:
+        """Fetch records; see DispatcherGateway.collect."""
+        buffer = self._buffers.setdefault(collect_id, CollectBuffer())
+        deadline = None if timeout is None else self._loop.time() + timeout
+        if buffer.is_new(token):
+            # Acknowledge now and not when the next records are there: their senders may wait for it.
+            self._acknowledge(buffer)
+            while buffer.empty and not self._end.is_set():
+                left = None if deadline is None else deadline - self._loop.time()
+                if left is not None and left <= 0:
+                    break
+                self._rows_arrived.clear()
+                waiters = [
+                    asyncio.ensure_future(self._rows_arrived.wait()),
+                    asyncio.ensure_future(self._end.wait()),
+                ]
+                await asyncio.wait(waiters, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                for waiter in waiters:
+                    waiter.cancel()
+            if not buffer.is_new(token):
+                raise ProtocolError(f"two clients read the results {collect_id} of job {self.job_id}")
+        return buffer.fetch(token, self._end.is_set())
+
+    def _acknowledge(self, buffer: CollectBuffer) -> None:
+        for execution_id, sequence in buffer.acknowledge():
+            place = self._places.get(execution_id)
+            if place is not None:
+                self._slots.send(place, CollectAcknowledged(execution_id, sequence))
+
+    # -- events and effects ------------------------------------------------------------------------------
+
+    def _handle(self, event: JobMasterEvent | CollectedRows) -> None:
+        if isinstance(event, CollectedRows):
+            if event.execution_id in self.machine.graph.by_execution:
+                self._buffers.setdefault(event.collect_id, CollectBuffer()).add(event)
+                self._rows_arrived.set()
+            return
+        for effect in self.machine.handle(event, self._clock()):
+            self._perform(effect)
+        for entry in self.machine.log.take_new():
+            logger.info("job %s: %s (%s)", self.job_id, entry.what, entry.cause)
+
+    def _perform(self, effect: JobMasterEffect) -> None:
+        if isinstance(effect, Deploy):
+            self._places[effect.deployment.execution_id] = effect.slot.taskmanager_id
+            self._slots.send(effect.slot.taskmanager_id, DeployTask(effect.slot.allocation_id, effect.deployment))
+        elif isinstance(effect, CancelExecution):
+            self._slots.send(effect.slot.taskmanager_id, CancelTask(effect.execution_id))
+        elif isinstance(effect, DeclareSlots):
+            self._slots.declare_slots(self, effect.count)
+        elif isinstance(effect, ReturnSlot):
+            self._slots.return_slot(effect.allocation_id)
+        elif isinstance(effect, machine_module.WakeAt):
+            self._wake_at(effect.time)
+        elif isinstance(effect, ForgetResults):
+            self._forget(effect.execution_ids)
+        elif isinstance(effect, JobEnded):
+            self._end.set()
+            self._rows_arrived.set()
+            self._on_ended(self)
+
+    def _wake_at(self, time: float) -> None:
+        def wake() -> None:
+            self._timers.discard(timer)
+            self.post(WakeUp())
+
+        # A little late rather than early: the machine compares with the same clock.
+        timer = self._loop.call_later(max(0.0, time - self._clock()) + 0.001, wake)
+        self._timers.add(timer)
+
+    def _forget(self, execution_ids: tuple[str, ...]) -> None:
+        for execution_id in execution_ids:
+            self._places.pop(execution_id, None)
+        for collect_id, buffer in self._buffers.items():
+            if not buffer.forget(execution_ids):
+                text = (
+                    f"tasks restarted after the client had read some of their results ({collect_id}); "
+                    "without checkpoints they would come twice. Write to a sink, or do not restart "
+                    "(restart-strategy.type: none)"
+                )
+                self.post(JobBroken(TaskFailure(text, text, retryable=False)))
+
+    def _broken(self, error: BaseException) -> None:
+        # An exception in the machine is a bug; the job ends rather than hang, the cluster goes on.
+        logger.critical("job %s: internal error", self.job_id, exc_info=error)
+        failure = TaskFailure(f"internal error of the JobManager: {error!r}", repr(error), retryable=False)
+        for allocation in self.machine.abandon(failure, self._clock()):
+            self._slots.return_slot(allocation)
+        self._slots.declare_slots(self, 0)
+        self._end.set()
+        self._rows_arrived.set()
+        self._on_ended(self)
