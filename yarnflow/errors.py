@@ -24,6 +24,7 @@
     │   ├── FilePermissionError       the user may not do that there
     │   ├── PathIsDirectoryError      a directory where a file is needed
     │   └── FileSystemUnreachableError  the NameNode or object store does not answer
+    ├── DataFormatError               a record of the input is not what its format says
     └── ProtocolError                 a peer sent what it must not (stale epoch, bad secret, bad frame)
 
 Each carries a *domain* (whose fault) and whether trying again can help. The command line prints
@@ -189,6 +190,12 @@ class FileSystemUnreachableError(FileSystemError):
     """The NameNode or the object store does not answer."""
 
     retryable = True
+
+
+class DataFormatError(YarnflowError):
+    """A record of the input is not what its format says, or a record cannot be written in the chosen format."""
+
+    domain = Domain.USER
 
 
 class ProtocolError(YarnflowError):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
+
+from yarnflow.common.java_text import java_text
 
 __all__ = ["ByteArraySchema", "DeserializationSchema", "Encoder", "SerializationSchema", "SimpleStringSchema"]
 
@@ -54,9 +57,13 @@ class Encoder(ABC):
     def encode(self, value: Any) -> bytes:
         """Return what stands in the file for a record, its end marker included."""
 
+    def encode_all(self, values: Sequence[Any]) -> bytes:
+        """Return what stands in the file for records in a row."""
+        return b"".join(map(self.encode, values))
+
     @staticmethod
     def simple_string_encoder(charset_name: str = "UTF-8") -> Encoder:
-        """One line per record: its str and a newline."""
+        """One line per record: what Java's toString() shows, as in Flink (common/java_text.py), and a newline."""
         return _LineEncoder(charset_name)
 
 
@@ -65,4 +72,7 @@ class _LineEncoder(Encoder):
         self.charset = charset
 
     def encode(self, value: Any) -> bytes:
-        return f"{value}\n".encode(self.charset)
+        return f"{java_text(value)}\n".encode(self.charset)
+
+    def encode_all(self, values: Sequence[Any]) -> bytes:
+        return "".join([f"{java_text(value)}\n" for value in values]).encode(self.charset)

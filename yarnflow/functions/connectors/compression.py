@@ -27,7 +27,7 @@ def decompressed(stream: BinaryIO, name: str) -> BinaryIO:
     elif name.endswith(".xz"):
         import lzma
 
-        opened = lzma.LZMAFile(stream)
+        opened = lzma.LZMAFile(stream)  # noqa: SIM115 - closed by what is returned
     elif name.endswith(".deflate"):
         return cast("BinaryIO", io.BufferedReader(_Deflate(stream), _CHUNK))
     if opened is stream:

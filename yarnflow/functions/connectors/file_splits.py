@@ -42,9 +42,7 @@ class _File:
     block_size: int
 
 
-def file_splits(
-    paths: Sequence[str], parallelism: int, splittable: bool, whole_files: bool
-) -> list[FileSplit]:
+def file_splits(paths: Sequence[str], parallelism: int, splittable: bool, whole_files: bool) -> list[FileSplit]:
     """Name the parts of all files below the paths, in the order of paths and names.
 
     Directories are searched recursively; names that start with a dot or an underscore are left out, as Flink

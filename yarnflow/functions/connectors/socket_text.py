@@ -161,8 +161,8 @@ class _SocketReader(SplitReader):
         source = self._source
         if 0 <= source.max_retry <= self._retries:
             raise SocketConnectionError(
-                f"the socket source cannot read from {source.host}:{source.port}: {reason}. Start the server first "
-                f"(for instance `nc -lk {source.port}`), or allow retries with max_retry"
+                f"the socket source cannot read from {source.host}:{source.port}: {reason}. Start the server "
+                f"first (for instance `nc -lk {source.port}`), or allow retries with max_retry"
             )
         self._retries += 1
         self._next_attempt = self._clock() + RETRY_DELAY
