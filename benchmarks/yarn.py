@@ -131,7 +131,7 @@ def flink_round(commands: Commands, home: Path, jar: str) -> None:
     commands.timed("", "bash", session, "-id", application, stdin="stop\n")
     start = time.perf_counter()
     output = commands.timed(
-        "Flink: application mode, command returns", "bash", flink, "run-application", "-t", "yarn-application",
+        "Flink: application mode, command returns", "bash", flink, "run", "-t", "yarn-application",
         "-Djobmanager.memory.process.size=1024m", "-Dtaskmanager.memory.process.size=1728m",
         "-Dtaskmanager.numberOfTaskSlots=2", *arguments,
     )  # fmt: skip
