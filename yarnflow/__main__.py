@@ -1,4 +1,4 @@
-"""`python -m yarnflow ...`: the command line. `python -m yarnflow job.py ...` is short for `run -py job.py ...`."""
+"""`python -m yarnflow ...`: the command line. `python -m yarnflow job.py ...` means `run -py job.py ...`."""
 
 from __future__ import annotations
 

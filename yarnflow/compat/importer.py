@@ -93,12 +93,12 @@ def _forget() -> None:
 def _missing(name: str) -> str:
     if name.startswith("pyflink.table"):
         return (
-            f"No module named {name!r}: yarnflow runs programs of the DataStream API, not of the Table API. Express "
-            "the query with DataStream operations, or run this program with Flink"
+            f"No module named {name!r}: yarnflow runs programs of the DataStream API, not of the Table API. "
+            "Express the query with DataStream operations, or run this program with Flink"
         )
     if name.startswith("pyflink.datastream.connectors."):
         return (
-            f"No module named {name!r}: yarnflow has no such connector, and Flink's own need a JVM. Those it has are "
-            "the modules of yarnflow.datastream.connectors"
+            f"No module named {name!r}: yarnflow has no such connector, and Flink's own need a JVM. "
+            "Those it has are the modules of yarnflow.datastream.connectors"
         )
     return f"No module named {name!r}: yarnflow runs the DataStream API (pyflink.common, pyflink.datastream)"

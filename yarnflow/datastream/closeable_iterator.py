@@ -27,24 +27,17 @@ class CloseableIterator(Iterator[Any]):
         return self
 
     def __next__(self) -> Any:
-        for row in self._rows:
-            return row
-        if self._ended:
-            raise StopIteration
-        for batch in self._next_batch():
-            self._rows = iter(batch)
+        while True:
             for row in self._rows:
                 return row
-        self._ended = True
-        raise StopIteration
-
-    def _next_batch(self) -> Iterator[list[Any]]:
-        try:
-            yield from self._batches
-        except Exception:
-            # The job is over; closing must not try to cancel it.
-            self._ended = True
-            raise
+            if self._ended:
+                raise StopIteration
+            try:
+                self._rows = iter(next(self._batches))
+            except Exception:
+                # StopIteration or a failure: either way the job is over, and close() has nothing to cancel.
+                self._ended = True
+                raise
 
     def next(self) -> Any:
         """The next record. Raises StopIteration after the last one."""

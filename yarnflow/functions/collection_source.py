@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from yarnflow.errors import SerializationError
@@ -53,7 +54,7 @@ class CollectionSource(Source):
         bounds = [index * self._count // parallelism for index in range(parallelism + 1)]
         return [
             CollectionSplit(str(index), start, end)
-            for index, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False))
+            for index, (start, end) in enumerate(pairwise(bounds))
         ]
 
     def open(self, split: Split) -> SplitReader:

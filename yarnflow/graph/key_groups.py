@@ -8,8 +8,8 @@ in another order. What can be a key:
 
 - None, numbers (also Decimal, Fraction and NumPy's), str, bytes, dates and times, enum members;
 - tuples, rows and frozensets of keys;
-- objects of other classes that define equality and hash (frozen dataclasses, UUIDs, ...): hashed by their class and what
-  they would pickle, field by field.
+- objects of other classes that define equality and hash (frozen dataclasses, UUIDs, ...): hashed by their
+  class and what they would pickle, field by field.
 
 A list, dict or set is refused because it can change, an object without `__eq__` because its copy on another
 machine would be another key.
@@ -35,6 +35,7 @@ _GOLDEN = 0x9E3779B97F4A7C15
 
 _NONE = 0x6E6F6E65
 _NAN = 0x7FF80000
+_EMPTY = 0x7475706C65
 
 
 def default_max_parallelism(parallelism: int) -> int:
@@ -117,8 +118,8 @@ def _other(key: Any) -> int:
 
 
 def _sequence(items: Iterable[Any]) -> int:
-    # The classic 31-polynomial over mixed hashes: order matters, and (a,) differs from a.
-    value = 1
+    # A polynomial over mixed hashes: order matters, and (a,) differs from a.
+    value = _EMPTY
     for item in items:
         value = (31 * value + stable_hash(item)) & _MASK
     return mix(value)
