@@ -9,8 +9,9 @@
     base.py          FileSystem (the interface) and FileStatus
     registry.py      URI -> file system; one instance per process, scheme and authority
     local.py         no scheme, `file`
-    hdfs.py          `hdfs`, `viewfs`: hdfs-native, a Rust client without a JVM; hdfs_arrow.py: its columns
+    hdfs.py          `hdfs`, `viewfs`: hdfs-native, a Rust client without a JVM
     object_store.py  `s3`, `s3a`: fsspec
+    glob.py          patterns;  arrow.py  hdfs and s3 for pyarrow's columnar readers
 
 Importing this package imports none of pyarrow, fsspec and hdfs_native: they come with the first use.
 """

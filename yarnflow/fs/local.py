@@ -1,4 +1,4 @@
-"""Files of this machine. Python's own streams, nothing else imported.
+"""Files of this machine, with nothing but the standard library.
 
 Also a network volume that every machine mounts; publishing there needs hard links (NFS, ext4, xfs, btrfs).
 """
@@ -6,12 +6,13 @@ Also a network volume that every machine mounts; publishing there needs hard lin
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from yarnflow.errors import (
     FileAlreadyExistsError,
@@ -24,6 +25,7 @@ from yarnflow.fs.base import FileStatus, FileSystem, temporary_name
 
 if TYPE_CHECKING:
     import pyarrow.fs
+    from typing_extensions import Buffer
 
 #: Files on one disk gain little from many small splits; close to Hadoop's `dfs.blocksize` of 128 MiB, halved.
 SPLIT_SIZE = 64 * 1024 * 1024
@@ -67,19 +69,19 @@ class LocalFileSystem(FileSystem):
 
     def open_read(self, path: str, offset: int = 0) -> BinaryIO:
         with _errors(path):
-            stream = open(path, "rb", buffering=_BUFFER)  # noqa: SIM115 - the caller closes it
-            if offset:
-                stream.seek(offset)
-            return stream
+            stream = io.BufferedReader(_File(path, "rb"), _BUFFER)
+            stream.seek(offset)
+            return cast(BinaryIO, stream)
 
     def open_write(self, path: str, overwrite: bool = False) -> BinaryIO:
+        mode = "wb" if overwrite else "xb"
         with _errors(path):
-            mode: Literal["wb", "xb"] = "wb" if overwrite else "xb"
             try:
-                return open(path, mode, buffering=_BUFFER)
+                file = _File(path, mode)
             except FileNotFoundError:
                 os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-                return open(path, mode, buffering=_BUFFER)
+                file = _File(path, mode)
+            return cast(BinaryIO, io.BufferedWriter(file, _BUFFER))
 
     def publish(self, tmp: str, final: str, overwrite: bool = False) -> None:
         with _errors(final):
@@ -142,6 +144,18 @@ class LocalFileSystem(FileSystem):
         import pyarrow.fs  # heavy, and only columnar readers need it
 
         return pyarrow.fs.LocalFileSystem()
+
+
+class _File(io.FileIO):
+    """Below the buffers: a disk that fills up or fails while a stream is open is told with the file's path."""
+
+    def readinto(self, buffer: Buffer, /) -> int | None:
+        with _errors(str(self.name)):
+            return super().readinto(buffer)
+
+    def write(self, data: Buffer, /) -> int:
+        with _errors(str(self.name)):
+            return super().write(data)
 
 
 def _status(path: str, found: os.stat_result) -> FileStatus:

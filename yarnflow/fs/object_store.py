@@ -135,10 +135,9 @@ class FsspecFileSystem(FileSystem):
         return SPLIT_SIZE
 
     def arrow(self) -> pyarrow.fs.FileSystem:
-        import pyarrow.fs  # heavy, and only columnar readers need it
+        from yarnflow.fs.arrow import arrow_file_system  # pyarrow is heavy; only columnar readers need it
 
-        inner = pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(self._inner))
-        return pyarrow.fs.SubTreeFileSystem(self.authority, inner)
+        return arrow_file_system(self)
 
     def _key(self, path: str) -> str:
         return self.authority + path.rstrip("/")

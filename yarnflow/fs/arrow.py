@@ -1,7 +1,7 @@
-"""HDFS for pyarrow: a thin handler over our client, without read-ahead.
+"""Our file systems for pyarrow: a thin handler without read-ahead.
 
 Columnar readers ask for exactly the ranges they need, so they read by position. pyarrow's handler for fsspec
-would work too, but raises the client's own errors.
+would do for HDFS and S3 too, but has paths, connections and errors of its own.
 """
 
 from __future__ import annotations
