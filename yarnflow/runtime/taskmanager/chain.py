@@ -6,7 +6,7 @@ hand batches to each other by plain calls, and to the partitions that leave the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -139,9 +139,7 @@ class RunningChain:
         """Who gets the output `tag` of operator `index`."""
         consumers = [self._entry(edge.target) for edge in self._chain.edges if _is(edge, index, tag)]
         return consumers + [
-            self._partitions[output.edge_id].write
-            for output in self._chain.outputs
-            if _is(output, index, tag)
+            self._partitions[output.edge_id].write for output in self._chain.outputs if _is(output, index, tag)
         ]
 
     def _columns_wanted(self, index: int) -> bool:
@@ -162,13 +160,15 @@ class RunningChain:
             kind, method = _FUSABLE[type(spec)]
             function = spec.function  # type: ignore[attr-defined]
             functions.append(function)
-            made = Step(
-                index, kind, bind(function, method), ElementContext() if kind is Kind.PROCESS else None
-            )
-            made.children = list(follow(index, None, depth))
-            made.tagged = [
-                (tag, consumer) for tag in self._tags(index) for consumer in follow(index, tag, depth)
-            ]
+            made = Step(index, kind, bind(function, method), ElementContext() if kind is Kind.PROCESS else None)
+            convert = self._converter(index)
+            if convert is None:
+                made.children = list(follow(index, None, depth))
+            else:
+                shaped = Step(index, Kind.MAP, convert)
+                shaped.children = list(follow(index, None, depth + 1))
+                made.children = [shaped]
+            made.tagged = [(tag, consumer) for tag in self._tags(index) for consumer in follow(index, tag, depth)]
             return made
 
         def follow(index: int, tag: Any, depth: int) -> Sequence[Step | int]:
@@ -196,6 +196,15 @@ class RunningChain:
         top = step(root, 1)
         tree = CompiledTree(top, len(consumers), routes, OutputTag)
         return FusedOperator(self._chain.operators[root], self._context, functions, tree, consumers)
+
+    def _converter(self, index: int) -> Callable[[Any], Any] | None:
+        """What gives results their declared type (a tuple becomes a Row), if that takes anything. Filters
+        pass on what has its type already."""
+        operator = self._chain.operators[index]
+        if operator.output_type is None or isinstance(operator.spec, FilterSpec):
+            return None
+        converter: Callable[[Any], Any] | None = operator.output_type.converter()
+        return converter
 
     def _fusable(self, index: int) -> bool:
         feeding = sum(1 for edge in self._chain.edges if edge.target == index)
