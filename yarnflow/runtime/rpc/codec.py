@@ -46,13 +46,7 @@ def encode(epoch: int, message: Message) -> bytes:
 
 def decode(frame: bytes) -> tuple[int, Message]:
     """The epoch and message of a frame. Raises ProtocolError for anything else."""
-    try:
-        envelope = _MessageUnpickler(io.BytesIO(frame)).load()
-    except ProtocolError:
-        raise
-    except Exception as error:
-        # A damaged pickle raises nearly anything (EOFError, KeyError, UnicodeDecodeError, ...).
-        raise ProtocolError(f"a frame of {len(frame)} bytes is not a message: {error}") from error
+    envelope = _load(frame)
     if (
         not isinstance(envelope, tuple)
         or len(envelope) != 2
@@ -61,3 +55,21 @@ def decode(frame: bytes) -> tuple[int, Message]:
     ):
         raise ProtocolError(f"a frame of {len(frame)} bytes is not a message")
     return envelope
+
+
+def decode_message(frame: bytes) -> Message:
+    """The message that a slot worker pickled. Raises ProtocolError for anything else."""
+    message = _load(frame)
+    if not isinstance(message, Message):
+        raise ProtocolError(f"a frame of {len(frame)} bytes is not a message")
+    return message
+
+
+def _load(frame: bytes) -> Any:
+    try:
+        return _MessageUnpickler(io.BytesIO(frame)).load()
+    except ProtocolError:
+        raise
+    except Exception as error:
+        # A damaged pickle raises nearly anything (EOFError, KeyError, UnicodeDecodeError, ...).
+        raise ProtocolError(f"a frame of {len(frame)} bytes is not a message: {error}") from error

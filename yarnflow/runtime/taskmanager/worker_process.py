@@ -1,0 +1,205 @@
+"""One worker process as its supervisor sees it: spoken to over a socket pair, ended, reaped.
+
+The worker reads and writes with multiprocessing.connection.Connection; this end speaks the same frames
+(length as a big-endian int32, or -1 and a uint64, then a pickle) without ever blocking, so a worker that is
+stopped half way through a message stops nobody else. What a worker says is opened by the restricted
+unpickler of rpc/codec.py: user code runs there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import signal
+import struct
+from collections.abc import Callable
+
+from yarnflow.runtime.log_files import tail
+from yarnflow.runtime.rpc.codec import decode_message
+from yarnflow.runtime.rpc.messages import Message, WorkerExit
+from yarnflow.runtime.taskmanager.worker_spawn import SpawnedWorker
+
+_SHORT = struct.Struct("!i")
+_LONG = struct.Struct("!Q")
+_SHORT_MAX = 0x7FFFFFFF
+
+#: Seconds for a polite end before SIGKILL.
+EXIT_TIMEOUT = 3.0
+
+
+class WorkerProcess:
+    """Takes over a spawned worker.
+
+    Args:
+        spawned: the process.
+        said: called with each message.
+        ended: called once, when the process is gone, with how and the log's tail.
+    """
+
+    def __init__(
+        self,
+        spawned: SpawnedWorker,
+        said: Callable[[Message], None],
+        ended: Callable[[str, str], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._process = spawned.process
+        self._stderr = spawned.stderr
+        self._socket = spawned.pipe
+        self._said = said
+        self._ended = ended
+        self._incoming = bytearray()
+        self._outgoing = bytearray()
+        self._reason = ""
+        self._closing = False
+        self._exit_timer: asyncio.TimerHandle | None = None
+        self.gone = asyncio.Event()
+        self._socket.setblocking(False)
+        self._loop.add_reader(self._socket.fileno(), self._readable)
+        # The end of the socket tells of the process's end, unless a process that user code started still
+        # holds the other end; so the process itself is watched, too, where the kernel can.
+        self._pidfd = -1
+        try:
+            self._pidfd = os.pidfd_open(self._process.pid)
+        except (AttributeError, OSError):
+            pass
+        else:
+            self._loop.add_reader(self._pidfd, self._exited)
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    def send(self, message: Message) -> None:
+        """Queue a message; dropped when the process is gone."""
+        if self._closing:
+            return
+        payload = pickle.dumps(message, protocol=5)
+        if len(payload) > _SHORT_MAX:
+            header = _SHORT.pack(-1) + _LONG.pack(len(payload))
+        else:
+            header = _SHORT.pack(len(payload))
+        waiting = bool(self._outgoing)
+        self._outgoing += header
+        self._outgoing += payload
+        if not waiting:
+            self._writable()
+
+    def stop(self, at_once: bool) -> None:
+        """End the process: by SIGKILL, or by asking first."""
+        if at_once:
+            self._kill()
+        elif self._exit_timer is None and not self._closing:
+            self.send(WorkerExit())
+            self._exit_timer = self._loop.call_later(EXIT_TIMEOUT, self._kill)
+
+    def _kill(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+
+    # -- the socket --------------------------------------------------------------------------------------
+
+    def _readable(self) -> None:
+        if self._read() is False:
+            self._close()
+
+    def _read(self) -> bool | None:
+        """Take what is there: True for something, None for nothing yet, False for the end."""
+        try:
+            data = self._socket.recv(1 << 20)
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError:
+            return False
+        if not data:
+            return False
+        self._incoming += data
+        try:
+            for payload in self._frames():
+                self._said(decode_message(payload))
+        except Exception as error:
+            # The worker does not speak our language (another version, or user code wrote into the pipe).
+            self._reason = f"sent something that is not a message ({error}) and was killed"
+            self._kill()
+        return True
+
+    def _frames(self) -> list[bytes]:
+        frames = []
+        while len(self._incoming) >= _SHORT.size:
+            (length,) = _SHORT.unpack_from(self._incoming)
+            start = _SHORT.size
+            if length == -1:
+                if len(self._incoming) < start + _LONG.size:
+                    break
+                (length,) = _LONG.unpack_from(self._incoming, start)
+                start += _LONG.size
+            if len(self._incoming) < start + length:
+                break
+            frames.append(bytes(self._incoming[start : start + length]))
+            del self._incoming[: start + length]
+        return frames
+
+    def _writable(self) -> None:
+        if self._closing:
+            return
+        try:
+            sent = self._socket.send(self._outgoing)
+            del self._outgoing[:sent]
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError:
+            # The process is going; its end is reported when the socket's other direction closes.
+            self._outgoing.clear()
+        if self._outgoing:
+            self._loop.add_writer(self._socket.fileno(), self._writable)
+        else:
+            self._loop.remove_writer(self._socket.fileno())
+
+    # -- the end -----------------------------------------------------------------------------------------
+
+    def _exited(self) -> None:
+        self._loop.remove_reader(self._pidfd)
+        # What it said last is still in the socket.
+        while self._read():
+            pass
+        self._close()
+
+    def _close(self) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        self._loop.remove_reader(self._socket.fileno())
+        self._loop.remove_writer(self._socket.fileno())
+        self._socket.close()
+        if self._pidfd >= 0:
+            self._loop.remove_reader(self._pidfd)
+            os.close(self._pidfd)
+        if self._exit_timer is not None:
+            self._exit_timer.cancel()
+        if self._process.poll() is not None:
+            self._report()
+            return
+        # The socket is closed, so the process is ending; a process that is not is ended.
+        timer = self._loop.call_later(EXIT_TIMEOUT, self._kill)
+
+        def reaped(_: asyncio.Future[int]) -> None:
+            timer.cancel()
+            self._report()
+
+        self._loop.run_in_executor(None, self._process.wait).add_done_callback(reaped)
+
+    def _report(self) -> None:
+        self.gone.set()
+        self._ended(self._reason or describe_exit(self._process.returncode), tail(self._stderr))
+
+
+def describe_exit(code: int) -> str:
+    """How a process ended, in words; `code` as subprocess gives it (negative for a signal)."""
+    if code >= 0:
+        return f"exited with code {code}"
+    if -code == signal.SIGKILL:
+        return f"was killed by signal {-code} (out of memory?)"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else "unknown"
+    return f"was killed by signal {-code} ({name})"
