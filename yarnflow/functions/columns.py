@@ -71,10 +71,10 @@ def to_rows(batch: Batch) -> RowBatch:
     if batch.scalar:
         rows = columns[0]
     elif is_tuples(batch.columns.schema):
-        rows = list(zip(*columns, strict=False))
+        rows = list(zip(*columns, strict=True))
     else:
         names = tuple(batch.columns.schema.names)
-        rows = [make_row(names, list(values)) for values in zip(*columns, strict=False)]
+        rows = [make_row(names, list(values)) for values in zip(*columns, strict=True)]
         if not columns:
             rows = [make_row(names, []) for _ in range(len(batch))]
     return RowBatch(rows, times)
@@ -119,7 +119,7 @@ def to_columns(batch: Batch, schema: pa.Schema | None = None) -> ColumnBatch:
         if schema is not None:
             if not scalar and isinstance(first, (tuple, list)):
                 names = tuple(schema.names)
-            arrays = _typed(dict(zip(names, values, strict=False)), schema, len(rows))
+            arrays = _typed(dict(zip(names, values, strict=True)), schema, len(rows))
             columns = pa.RecordBatch.from_arrays(arrays, schema=schema.with_metadata(metadata))
         else:
             arrays = [pa.array(column) for column in values]

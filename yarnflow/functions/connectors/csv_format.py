@@ -104,7 +104,7 @@ class _CsvReader(SplitReader):
                     f"{cells!r}"
                 )
             try:
-                values = [parse(cell) for parse, cell in zip(parsers, cells)]
+                values = [parse(cell) for parse, cell in zip(parsers, cells, strict=False)]
             except (ValueError, ArithmeticError) as error:
                 raise self._unreadable(cells) from error
             if len(cells) < width:
@@ -141,7 +141,7 @@ class _CsvReader(SplitReader):
         return f"{self._split.uri}, line {self._reader.line_num}"
 
     def _unreadable(self, cells: list[str]) -> DataFormatError:
-        for column, parse, cell in zip(self._schema.columns, self._parsers, cells):
+        for column, parse, cell in zip(self._schema.columns, self._parsers, cells, strict=False):
             try:
                 parse(cell)
             except (ValueError, ArithmeticError) as error:

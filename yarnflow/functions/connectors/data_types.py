@@ -145,7 +145,7 @@ def arrow_schema(row_type: RowTypeInfo) -> pa.Schema:
     """The columns of a row type. Raises ConfigurationError for a field that Arrow has no type for."""
     import pyarrow as pa  # heavy
 
-    pairs = zip(row_type.get_field_names(), row_type.get_field_types())
+    pairs = zip(row_type.get_field_names(), row_type.get_field_types(), strict=True)
     return pa.schema([pa.field(name, arrow_type(field_type)) for name, field_type in pairs])
 
 

@@ -190,7 +190,7 @@ class _ParquetReader(SplitReader):
         import pyarrow as pa
 
         schema = arrow_schema(self._format.row_type)
-        arrays = [column.cast(field.type) for column, field in zip(columns.columns, schema)]
+        arrays = [column.cast(field.type) for column, field in zip(columns.columns, schema, strict=True)]
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 

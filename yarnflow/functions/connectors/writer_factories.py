@@ -141,7 +141,7 @@ class _CsvWriter(PartWriter):
             raise ProgramError(
                 f"the record {record!r} has {len(values)} fields, and the CSV schema {len(self._names)} columns"
             )
-        return [self._cell(value, at) for value, at in zip(values, self._separators)]
+        return [self._cell(value, at) for value, at in zip(values, self._separators, strict=True)]
 
     def _cell(self, value: Any, separator: str | None = None) -> str:
         if value.__class__ is str:
@@ -256,7 +256,7 @@ class _ParquetWriter(PartWriter):
                 chosen = columns.columns
             else:
                 raise ProgramError(f"the columns {', '.join(names)} lack some of {', '.join(schema.names)}")
-            arrays = [column.cast(field.type) for column, field in zip(chosen, schema)]
+            arrays = [column.cast(field.type) for column, field in zip(chosen, schema, strict=True)]
         except self._arrow.ArrowException as error:
             raise ProgramError(f"columns do not fit the row type of the Parquet sink: {error}") from error
         return self._arrow.RecordBatch.from_arrays(arrays, schema=schema)

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from yarnflow.functions.batch import Batch, ColumnBatch
-from yarnflow.functions.columns import COLUMN_BATCH, TUPLES, column_index, is_tuples, to_rows
+from yarnflow.functions.columns import COLUMN_BATCH, TUPLES, column_index, to_rows
 from yarnflow.graph.operators import AggregateSpec, Operator
 from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
 from yarnflow.runtime.operators.columnar_groups import Groups, KeyIds, accumulate, grown
@@ -112,7 +112,8 @@ class _Aggregate:
             groups = self.ids.group(batch.columns.column(self.key))
         except TypeError as error:
             raise _NotColumnarError from error
-        result = self._update(batch, groups, values)
+        with np.errstate(all="ignore"):  # infinity is a result as in Python, not a warning
+            result = self._update(batch, groups, values)
         if not self.spec.final_only:
             assert result is not None
             return ColumnBatch(result, batch.timestamps, self.scalar and self.spec.kind != "count")
@@ -137,7 +138,7 @@ class _Aggregate:
         if self.timed:
             latest = self.times.tolist()
             times = {key: latest[at] for key, at in self.ids.keys.items() if latest[at] != _NEVER}
-        return dict(zip(self.ids.keys, rows)), times
+        return dict(zip(self.ids.keys, rows, strict=True)), times
 
     def _checked(self, batch: ColumnBatch) -> Any:
         """The numbers to aggregate; raises _NotColumnarError."""
@@ -196,6 +197,9 @@ class _Count(_Aggregate):
         running = np.arange(1, len(batch) + 1) + groups.spread(before - groups.starts)
         keys = batch.columns.column(self.key)
         return pa.RecordBatch.from_arrays([keys, pa.array(groups.restore(running))], schema=self.result)
+
+    def as_rows(self) -> tuple[dict[Any, Any], dict[Any, int]]:
+        return dict(zip(self.ids.keys, self.counts.tolist(), strict=False)), {}
 
     def _note_times(self, groups: Groups, timestamps: pa.Array) -> None:
         """Final counts have no time."""
@@ -317,7 +321,7 @@ class _Folding(_Numbers):
         if others:
             firsts = self._record_table().select(others).take(pa.array(groups.ids))
             codes = pa.array(groups.codes)
-            for i, column in zip(others, firsts.combine_chunks().columns):
+            for i, column in zip(others, firsts.combine_chunks().columns, strict=True):
                 # Firsts of the groups, then of their rows: the second take reads a small array.
                 taken[i] = _one(column.take(codes))
         for i in range(len(self.schema)):

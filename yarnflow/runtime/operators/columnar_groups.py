@@ -123,7 +123,7 @@ def accumulate(function: Any, values: Any, starts: Any, counts: Any) -> None:
         counts: elements of each group, at least 1.
     """
     long = counts > _LONG_GROUP
-    for start, count in zip(starts[long].tolist(), counts[long].tolist()):
+    for start, count in zip(starts[long].tolist(), counts[long].tolist(), strict=True):
         group = values[start : start + count]
         function.accumulate(group, out=group)
     at, left = starts[~long], counts[~long] - 1
