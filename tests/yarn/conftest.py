@@ -15,6 +15,8 @@ from yarnflow.devcluster.cluster import DevCluster, fetch
 #: Generous, since the first test also starts the cluster, and a machine may be busy.
 _TEST_SECONDS = 300
 _TAIL_LINES = 40
+#: What YARN writes beside a container's own logs.
+_NOT_TOLD = ("directory.info", "launch_container.sh", "prelaunch.out")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -80,7 +82,9 @@ def describe_applications(cluster: DevCluster, last: int = 3) -> str:
         lines.append(f"{app['id']} {app['name']!r}: {app['state']}, {app['finalStatus']}")
         lines.append(f"  {app.get('diagnostics', '').strip()}")
         for log in sorted(cluster.directory.glob(f"data/nodemanager-*/logs/{app['id']}/*/*")):
+            if log.name in _NOT_TOLD or not log.is_file():
+                continue
             tail = log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
-            if log.is_file() and tail:
+            if tail:
                 lines += [f"  {log}:", *(f"    {line}" for line in tail)]
     return "\n".join(lines) or "none was submitted"

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -47,6 +48,7 @@ _FORMAT_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 _NEEDED_BYTES = 512 * 1024 * 1024
 _LOG_TAIL_LINES = 15
+_FRAME = re.compile(r"\s+(at |\.\.\. )|[/ ]\*{10}|SHUTDOWN_MSG")
 
 Progress = Callable[[str], None]
 
@@ -433,17 +435,24 @@ class DevCluster:
     def _end(
         self, roles: Iterable[str], grace_seconds: float, progress: Progress = silent, *, abrupt: bool = False
     ) -> None:
-        """End daemons in two groups: YARN first, which still writes logs to HDFS while it closes."""
+        """End daemons group by group.
+
+        NodeManagers write their containers' logs to HDFS and sign off at the ResourceManager when they close,
+        and would wait for either for a long time.
+        """
         state = load(self.directory)
         if state is None:
             return
         chosen = {role: entry.process for role, entry in state.alive().items() if role in set(roles)}
-        yarn = [process for role, process in chosen.items() if _is_yarn(role)]
-        rest = [process for role, process in chosen.items() if not _is_yarn(role)]
-        for name, group in (("YARN", yarn), ("HDFS and ZooKeeper" if _has_zookeeper(chosen) else "HDFS", rest)):
-            if not group:
+        groups: list[list[str]] = [[], [], []]
+        for role in chosen:
+            is_node = role.startswith("nodemanager-")
+            groups[0 if is_node else 1 if role == daemons.RESOURCEMANAGER else 2].append(role)
+        for names in groups:
+            if not names:
                 continue
-            progress(f"stopping {name}")
+            progress(f"stopping {', '.join(names)}")
+            group = [chosen[role] for role in names]
             left = processes.kill(group) if abrupt else processes.end(group, grace_seconds)
             _complain_about(left, self.directory)
         kept = {role: entry for role, entry in state.daemons.items() if role not in chosen}
@@ -460,14 +469,6 @@ def _complain_about(left: list[ProcessId], directory: Path) -> None:
     if left:
         pids = ", ".join(str(process.pid) for process in left)
         raise DevClusterError(f"processes {pids} of the devcluster in {directory} do not end, not even by SIGKILL")
-
-
-def _is_yarn(role: str) -> bool:
-    return role == daemons.RESOURCEMANAGER or role.startswith("nodemanager-")
-
-
-def _has_zookeeper(roles: Iterable[str]) -> bool:
-    return daemons.ZOOKEEPER in roles
 
 
 def _is_formatted(site: Site) -> bool:
@@ -505,8 +506,17 @@ def _log_tail(site: Site, role: str) -> str:
         lines = log.read_text(errors="replace").splitlines()
     except OSError as error:
         return f"Its log cannot be read: {error}"
-    tail = "\n".join(f"    {line}" for line in lines[-_LOG_TAIL_LINES:])
+    tail = "\n".join(f"    {line}" for line in telling_lines(lines))
     return f"The end of {log}:\n{tail}"
+
+
+def telling_lines(lines: Iterable[str], limit: int = _LOG_TAIL_LINES) -> list[str]:
+    """Return the last lines without the frames of stack traces, which push the causes out of sight.
+
+    >>> telling_lines(["ERROR no", "java.io.IOException: disk", "\\tat a.b(C.java:1)", "\\t... 3 more"])
+    ['ERROR no', 'java.io.IOException: disk']
+    """
+    return [line for line in lines if not _FRAME.match(line)][-limit:]
 
 
 def _concerned(problems: Iterable[str], watched: Iterable[str]) -> list[str]:

@@ -111,8 +111,8 @@ def command(daemon: Daemon, site: Site) -> list[str]:
 def environment(daemon: Daemon, site: Site) -> dict[str, str]:
     """Return a daemon's whole environment.
 
-    Built from nothing, since containers inherit the NodeManager's: as on a real node they must see neither
-    the virtual environment nor the credentials of the shell that happened to start the devcluster.
+    Built from nothing: as on a real node, daemons and containers must see neither the virtual environment
+    nor the credentials of the shell that happened to start the devcluster.
     """
     user = pwd.getpwuid(os.getuid())
     system_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

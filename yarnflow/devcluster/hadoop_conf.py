@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Mapping
 from xml.sax.saxutils import escape
 
+from yarnflow.devcluster import processes
 from yarnflow.devcluster.settings import Site
 
 #: The smallest container, and (with the CapacityScheduler) the step in which sizes are rounded up.
@@ -25,8 +26,17 @@ NODE_EXPIRY_MS = 20_000
 AM_MAX_ATTEMPTS = 4
 #: Queues below root: share of the cluster in percent. Each may grow into the whole cluster when it is idle.
 QUEUES: Mapping[str, int] = {"default": 70, "batch": 30}
-#: What containers take over from their NodeManager's environment unless the application sets it.
-ENVIRONMENT_WHITELIST = ("JAVA_HOME", "HADOOP_CONF_DIR", "PATH", "LANG", "TZ")
+#: What containers take over from their NodeManager's environment unless the application sets it. All else they
+#: do not inherit, so the marks by which stop finds them must be here.
+ENVIRONMENT_WHITELIST = (
+    "JAVA_HOME",
+    "HADOOP_CONF_DIR",
+    "PATH",
+    "LANG",
+    "TZ",
+    processes.MARK,
+    processes.ROLE_MARK,
+)
 
 #: NameNode and DataNode look for their pages on the class path and stop without; the jars carry none.
 _PAGES = ("hdfs", "datanode", "secondary")

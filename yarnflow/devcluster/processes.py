@@ -2,8 +2,8 @@
 
 A process is known by its pid *and* its start time, so that a pid that was given to another process since is
 never mistaken for a daemon. Every process also carries `MARK` in its environment, which its children inherit
-(YARN containers too, though they leave the NodeManager's process group): that is how stop finds what a daemon
-left behind. Linux only: everything is read from /proc.
+(YARN containers by the NodeManager's whitelist; they are no children of its process group): that is how stop
+finds what a daemon left behind. Linux only: everything is read from /proc.
 """
 
 from __future__ import annotations
@@ -32,11 +32,13 @@ class ProcessId:
     started: int
 
     def is_alive(self) -> bool:
-        """Whether it still runs; a zombie does not (it is reaped here when it is our child)."""
+        """Whether it still runs or holds anything; a zombie does not (it is reaped here when it is our child)."""
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, os.WNOHANG)
         stat = _read_stat(self.pid)
-        return stat is not None and stat == ("alive", self.started)
+        if stat is None or stat[1] != self.started:
+            return False
+        return stat[0] == "alive" or _has_threads(self.pid)
 
     def memory_bytes(self) -> int:
         """Resident memory; 0 when it has ended."""
@@ -155,6 +157,14 @@ def parse_resident_memory(text: str) -> int:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def _has_threads(pid: int) -> bool:
+    """Whether a zombie's other threads are still ending: until they have, its ports are taken."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/task")) > 1
+    except OSError:
+        return False
 
 
 def _read_stat(pid: int) -> tuple[str, int] | None:
