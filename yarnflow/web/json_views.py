@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -281,7 +282,11 @@ def vertex_detail(vertex: VertexView) -> Json:
 
 
 def execution_result(result: JobResult | None) -> Json:
-    """/jobs/:jobid/execution-result. `serialized` accumulators are for the yarnflow client."""
+    """/jobs/:jobid/execution-result.
+
+    The serialized accumulators are for the yarnflow client: a per-job cluster ends after this answer, so the
+    client could not ask for them later.
+    """
     if result is None:
         return {"status": {"id": "IN_PROGRESS"}}
     application_status = {JobStatus.FINISHED: "SUCCEEDED", JobStatus.CANCELED: "CANCELED"}
@@ -294,6 +299,7 @@ def execution_result(result: JobResult | None) -> Json:
         "accumulator-results": {
             name: str(value) for name, value in sorted(merge_accumulators(result.accumulators).items())
         },
+        "serialized-accumulators": [base64.b64encode(each).decode("ascii") for each in result.accumulators],
     }
     if result.root_cause is not None:
         cause = _exception(result.root_cause)
@@ -340,6 +346,4 @@ def taskmanager(view: TaskManagerView) -> Json:
 
 def log_list(files: Iterable[LogFile]) -> Json:
     """/taskmanagers/:id/logs and /jobmanager/logs."""
-    return {
-        "logs": [{"name": file.name, "size": file.size, "mtime": millis(file.modified)} for file in files]
-    }
+    return {"logs": [{"name": file.name, "size": file.size, "mtime": millis(file.modified)} for file in files]}

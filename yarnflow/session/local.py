@@ -1,0 +1,146 @@
+"""execute() without any cluster: a MiniCluster in this process, started by the first job and kept for the next.
+
+Importing this module loads little; `LocalExecutor.submit` starts the worker processes first and loads the
+rest while they come up.
+"""
+
+from __future__ import annotations
+
+import atexit
+import pickle
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from yarnflow.config.configuration import Configuration
+from yarnflow.errors import JobCancelledError, JobFailedError
+from yarnflow.graph.job_graph import JobGraph
+from yarnflow.runtime.taskmanager.worker_spawn import spawn_worker
+
+if TYPE_CHECKING:
+    from yarnflow.runtime.jobmanager.views import ExceptionView, JobResult
+    from yarnflow.runtime.minicluster import MiniCluster
+
+_lock = threading.Lock()
+_cluster: MiniCluster | None = None
+
+
+class LocalExecutor:
+    """Executor on this process's MiniCluster."""
+
+    def submit(self, job: JobGraph, config: Configuration) -> LocalJob:
+        """Submit a job; the first one starts the cluster."""
+        cluster = local_cluster(config, job.slots_needed())
+        return LocalJob(cluster, job, cluster.submit(job))
+
+
+def local_cluster(config: Configuration, slots: int) -> MiniCluster:
+    """This process's MiniCluster; made with `config` and `slots` if there is none yet."""
+    global _cluster
+    with _lock:
+        if _cluster is None:
+            root = Path(tempfile.mkdtemp(prefix="yarnflow-"))
+            logs = root / "log"
+            logs.mkdir()
+            spawned = [spawn_worker("", None, logs / f"taskmanager-slot{index}.log") for index in range(slots)]
+            # After the workers have begun to start: loading asyncio and the runtime takes as long as they do.
+            from yarnflow.runtime.minicluster import MiniCluster
+
+            _cluster = MiniCluster(config, slots, spawned=spawned, root=root)
+            atexit.register(close_local_cluster)
+        return _cluster
+
+
+def close_local_cluster() -> None:
+    """End this process's MiniCluster, if there is one; the next job starts a new one."""
+    global _cluster
+    with _lock:
+        cluster, _cluster = _cluster, None
+    if cluster is not None:
+        atexit.unregister(close_local_cluster)
+        cluster.close()
+
+
+class LocalJob:
+    """SubmittedJob on a MiniCluster."""
+
+    def __init__(self, cluster: MiniCluster, job: JobGraph, job_id: str) -> None:
+        self._cluster = cluster
+        self._name = job.name
+        self._job_id = job_id
+        self._result: JobResult | None = None
+
+    @property
+    def job_id(self) -> str:
+        """32 hex digits."""
+        return self._job_id
+
+    def status(self) -> str:
+        """Flink's name of the job's state."""
+        if self._result is not None:
+            return self._result.status.value
+        return self._cluster.call(self._cluster.dispatcher.job(self._job_id)).overview.status.value
+
+    def cancel(self) -> None:
+        """Ask the cluster to cancel; returns when it has accepted. Does nothing for an ended job."""
+        if self._result is None:
+            self._cluster.call(self._cluster.dispatcher.cancel(self._job_id))
+
+    def result(self, timeout: float | None = None) -> dict[str, Any]:
+        """Wait for the end; see SubmittedJob. Ctrl-C while waiting cancels the job."""
+        try:
+            result = self._wait(timeout)
+        except KeyboardInterrupt:
+            self.cancel()
+            raise
+        if result.status.value == "CANCELED":
+            raise JobCancelledError(f"the job {self._name!r} ({self._job_id}) was cancelled")
+        if result.status.value == "FAILED":
+            raise JobFailedError(describe_failure(self._name, self._job_id, result.root_cause))
+        from yarnflow.runtime.accumulators import merge_accumulators  # only finished jobs come here
+
+        return {
+            "net_runtime_ms": int(result.net_runtime * 1000),
+            "accumulators": merge_accumulators(result.accumulators),
+        }
+
+    def collect(self, collect_id: str) -> Iterator[list[Any]]:
+        """Yield lists of records until the job ends; raises as `result` does."""
+        token, ended = 0, False
+        try:
+            while not ended:
+                page = self._cluster.call(self._cluster.dispatcher.collect(self._job_id, collect_id, token))
+                token, ended = page.token, page.ended
+                for batch in page.batches:
+                    yield pickle.loads(batch)
+        except KeyboardInterrupt:
+            self.cancel()
+            raise
+        self.result()
+
+    def _wait(self, timeout: float | None) -> JobResult:
+        if self._result is None:
+            result = self._cluster.call(self._cluster.dispatcher.result(self._job_id, timeout))
+            if result is None:
+                raise TimeoutError(f"job {self._job_id} has not ended within {timeout:g} s")
+            self._result = result
+        return self._result
+
+
+def describe_failure(name: str, job_id: str, cause: ExceptionView | None) -> str:
+    """Why a job failed: the operator, the user's own traceback, the end of the worker's log."""
+    text = f"the job {name!r} ({job_id}) failed"
+    if cause is None:
+        return text
+    failure = cause.failure
+    place = failure.operator_name or (
+        f"{cause.vertex_name} (subtask {cause.subtask_index})" if cause.vertex_name else ""
+    )
+    text += f" in {place}" if place else ""
+    text += f" on {failure.where}" if failure.where else ""
+    lines = [text + ":", (failure.traceback or failure.message).rstrip()]
+    if failure.log_tail.strip():
+        lines += ["The end of its log:", failure.log_tail.strip()]
+    return "\n".join(lines)
