@@ -130,41 +130,46 @@ class Configuration:
         """The text under `key`, or `default_value`."""
         return self._values.get(key, default_value)
 
-    def set_string(self, key: str, value: str) -> None:
-        """Put a text under `key`."""
+    def set_string(self, key: str, value: str) -> Configuration:
+        """Put a text under `key`. Returns self."""
         self._values[key] = str(value)
+        return self
 
     def get_integer(self, key: str, default_value: int) -> int:
         """The whole number under `key`, or `default_value`. Raises ConfigurationError for another text."""
         return self._read(key, INTEGER, default_value)
 
-    def set_integer(self, key: str, value: int) -> None:
-        """Put a whole number under `key`."""
+    def set_integer(self, key: str, value: int) -> Configuration:
+        """Put a whole number under `key`. Returns self."""
         self._values[key] = INTEGER.format(value)
+        return self
 
     def get_float(self, key: str, default_value: float) -> float:
         """The number under `key`, or `default_value`. Raises ConfigurationError for another text."""
         return self._read(key, FLOAT, float(default_value))
 
-    def set_float(self, key: str, value: float) -> None:
-        """Put a number under `key`."""
+    def set_float(self, key: str, value: float) -> Configuration:
+        """Put a number under `key`. Returns self."""
         self._values[key] = FLOAT.format(float(value))
+        return self
 
     def get_boolean(self, key: str, default_value: bool) -> bool:
         """True or false as under `key`, or `default_value`. Raises ConfigurationError for another text."""
         return self._read(key, BOOLEAN, default_value)
 
-    def set_boolean(self, key: str, value: bool) -> None:
-        """Put true or false under `key`."""
+    def set_boolean(self, key: str, value: bool) -> Configuration:
+        """Put true or false under `key`. Returns self."""
         self._values[key] = BOOLEAN.format(value)
+        return self
 
     def get_bytearray(self, key: str, default_value: bytearray) -> bytearray:
         """The bytes under `key`, or `default_value`. Raises ConfigurationError if it was not set as bytes."""
         return self._read(key, _BYTEARRAY, default_value)
 
-    def set_bytearray(self, key: str, value: bytearray) -> None:
-        """Put bytes under `key`; they are kept as base64 text."""
+    def set_bytearray(self, key: str, value: bytearray) -> Configuration:
+        """Put bytes under `key`; they are kept as base64 text. Returns self."""
         self._values[key] = _BYTEARRAY.format(value)
+        return self
 
     def key_set(self) -> builtins.set[str]:
         """All keys."""
@@ -174,9 +179,10 @@ class Configuration:
         """Whether `key` is set."""
         return key in self._values
 
-    def add_all(self, other: Configuration, prefix: str | None = None) -> None:
-        """Take over every entry of `other`, its keys behind `prefix`."""
+    def add_all(self, other: Configuration, prefix: str | None = None) -> Configuration:
+        """Take over every entry of `other`, its keys behind `prefix`. Returns self."""
         self._values.update({(prefix or "") + key: value for key, value in other._values.items()})
+        return self
 
     def add_all_to_dict(self, target_dict: dict[str, str]) -> None:
         """Copy every entry into `target_dict`."""
