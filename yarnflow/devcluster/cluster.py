@@ -12,18 +12,26 @@ file lets one of them change it at a time.
 
 from __future__ import annotations
 
-import getpass
 import os
-import re
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
-from yarnflow.devcluster import daemons, hadoop_conf, jars, launchers, ports, processes, readiness, toolchain
+from yarnflow.devcluster import (
+    daemons,
+    hadoop_conf,
+    hdfs,
+    jars,
+    launchers,
+    logs,
+    ports,
+    processes,
+    readiness,
+    toolchain,
+)
 from yarnflow.devcluster.daemons import Daemon
 from yarnflow.devcluster.locking import locked
 from yarnflow.devcluster.processes import ProcessId
@@ -44,11 +52,8 @@ from yarnflow.errors import DevClusterError
 START_SECONDS = 120.0
 #: How long daemons may take to end by themselves, per group, before they are killed.
 STOP_SECONDS = 15.0
-_FORMAT_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 _NEEDED_BYTES = 512 * 1024 * 1024
-_LOG_TAIL_LINES = 15
-_FRAME = re.compile(r"\s+(at |\.\.\. )|[/ ]\*{10}|SHUTDOWN_MSG")
 
 Progress = Callable[[str], None]
 
@@ -355,16 +360,16 @@ class DevCluster:
         chosen = list(missing)
         progress(f"starting {', '.join(daemon.role for daemon in chosen)}")
         # The NameNode waits for its format, the others meanwhile start and knock until it answers.
-        chosen.sort(key=lambda daemon: daemon.role == daemons.NAMENODE and not _is_formatted(site))
+        chosen.sort(key=lambda daemon: daemon.role == daemons.NAMENODE and not hdfs.is_formatted(site))
         for daemon in chosen:
-            if daemon.role == daemons.NAMENODE and not _is_formatted(site):
+            if daemon.role == daemons.NAMENODE and not hdfs.is_formatted(site):
                 progress("formatting HDFS")
-                _format_hdfs(daemon, site)
+                hdfs.format_names(daemon, site)
             state = self._launch_one(state, daemon, site)
         return state
 
     def _launch_one(self, state: State, daemon: Daemon, site: Site) -> State:
-        log = _log(site, daemon.role)
+        log = logs.path(site, daemon.role)
         if log.exists():
             log.replace(log.with_suffix(".log.1"))
         at = time.time()
@@ -384,16 +389,16 @@ class DevCluster:
         while True:
             for role, started in watched.items():
                 if not started.process.is_alive():
-                    raise DevClusterError(f"{role} ended while starting. {_log_tail(site, role)}")
+                    raise DevClusterError(f"{role} ended while starting. {logs.tail(site, role)}")
             problems = self._unready(site, watched)
             if not problems:
-                self._make_folders(site, progress)
+                hdfs.make_folders(site, progress)
                 return
             if time.monotonic() > deadline:
-                logs = "\n".join(_log_tail(site, role) for role in _concerned(problems, watched))
+                tails = "\n".join(logs.tail(site, role) for role in _concerned(problems, watched))
                 raise DevClusterError(
                     f"the devcluster does not work after {self.start_seconds:.0f} s: "
-                    f"{'; '.join(problems)}.\n{logs}"
+                    f"{'; '.join(problems)}.\n{tails}"
                 )
             kinds = [problem.partition(" (")[0] for problem in problems]
             if kinds != told:
@@ -416,21 +421,6 @@ class DevCluster:
         if daemons.ZOOKEEPER in watched:
             reasons.append(readiness.zookeeper(site.host, site.ports["zookeeper-client"]))
         return [reason for reason in reasons if reason is not None]
-
-    def _make_folders(self, site: Site, progress: Progress) -> None:
-        marker = site.data / "folders-made"
-        if marker.exists():
-            return
-        user = getpass.getuser()
-        try:
-            readiness.make_hdfs_folder(site.address("namenode-web"), "/tmp", "1777", user)  # noqa: S108 in HDFS
-            readiness.make_hdfs_folder(site.address("namenode-web"), f"/user/{user}", "755", user)
-        except OSError as error:
-            raise DevClusterError(
-                f"the NameNode refused to make /user/{user} ({error}). {_log_tail(site, daemons.NAMENODE)}"
-            ) from error
-        marker.touch()
-        progress(f"HDFS has /tmp and /user/{user}")
 
     def _end(
         self, roles: Iterable[str], grace_seconds: float, progress: Progress = silent, *, abrupt: bool = False
@@ -471,54 +461,6 @@ def _complain_about(left: list[ProcessId], directory: Path) -> None:
         raise DevClusterError(f"processes {pids} of the devcluster in {directory} do not end, not even by SIGKILL")
 
 
-def _is_formatted(site: Site) -> bool:
-    return (site.data / "namenode" / "current" / "VERSION").exists()
-
-
-def _format_hdfs(namenode: Daemon, site: Site) -> None:
-    log = site.logs / "format.log"
-    command = [*daemons.command(namenode, site), "-format", "-force", "-nonInteractive"]
-    try:
-        with log.open("w") as output:
-            done = subprocess.run(
-                command,
-                cwd=site.scratch,
-                env=daemons.environment(namenode, site),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                timeout=_FORMAT_SECONDS,
-                check=False,
-            )
-    except subprocess.TimeoutExpired as error:
-        raise DevClusterError(f"formatting HDFS took over {_FORMAT_SECONDS:.0f} s: see {log}") from error
-    if done.returncode != 0:
-        raise DevClusterError(f"formatting HDFS failed. {_log_tail(site, 'format')}")
-
-
-def _log(site: Site, role: str) -> Path:
-    return site.logs / f"{role}.log"
-
-
-def _log_tail(site: Site, role: str) -> str:
-    log = _log(site, role)
-    try:
-        lines = log.read_text(errors="replace").splitlines()
-    except OSError as error:
-        return f"Its log cannot be read: {error}"
-    tail = "\n".join(f"    {line}" for line in telling_lines(lines))
-    return f"The end of {log}:\n{tail}"
-
-
-def telling_lines(lines: Iterable[str], limit: int = _LOG_TAIL_LINES) -> list[str]:
-    """Return the last lines without the frames of stack traces, which push the causes out of sight.
-
-    >>> telling_lines(["ERROR no", "java.io.IOException: disk", "\\tat a.b(C.java:1)", "\\t... 3 more"])
-    ['ERROR no', 'java.io.IOException: disk']
-    """
-    return [line for line in lines if not _FRAME.match(line)][-limit:]
-
-
 def _concerned(problems: Iterable[str], watched: Iterable[str]) -> list[str]:
     """The daemons whose logs explain the problems: those that a problem names."""
     text = " ".join(problems).lower()
@@ -535,6 +477,6 @@ def _daemon_status(daemon: Daemon, site: Site, alive: dict[str, Started]) -> Dae
         pid=None if started is None else started.process.pid,
         ports=listening,
         web=f"http://{site.host}:{listening['web']}" if "web" in listening else None,
-        log=_log(site, daemon.role),
+        log=logs.path(site, daemon.role),
         memory=0 if started is None else started.process.memory_bytes(),
     )

@@ -15,7 +15,7 @@ from typing import Any
 #: A daemon that is up answers in milliseconds; on a busy machine give it a little longer.
 _PROBE_SECONDS = 3.0
 #: Straight to this machine, whatever proxy the environment names.
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 _NAMENODE_BEAN = "Hadoop:service=NameNode,name=FSNamesystemState"
 
@@ -61,18 +61,6 @@ def zookeeper(host: str, port: int) -> str | None:
     return judge_zookeeper(answer.decode(errors="replace"))
 
 
-def make_hdfs_folder(namenode_web: str, path: str, permission: str, user: str) -> None:
-    """Create a folder in HDFS through WebHDFS.
-
-    Raises:
-        OSError: the NameNode refused or does not answer.
-    """
-    for operation in (f"MKDIRS&permission={permission}", f"SETPERMISSION&permission={permission}"):
-        url = f"http://{namenode_web}/webhdfs/v1{path}?op={operation}&user.name={user}"
-        with _OPENER.open(urllib.request.Request(url, method="PUT"), timeout=10 * _PROBE_SECONDS):
-            pass
-
-
 def judge_namenode(answer: Mapping[str, Any]) -> str | None:
     """Judge the NameNode's FSNamesystemState bean."""
     beans = answer.get("beans") or []
@@ -104,7 +92,7 @@ def judge_zookeeper(answer: str) -> str | None:
 
 def _get(url: str) -> dict[str, Any]:
     request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 always http
-    with _OPENER.open(request, timeout=_PROBE_SECONDS) as response:
+    with OPENER.open(request, timeout=_PROBE_SECONDS) as response:
         answer = json.load(response)
     if not isinstance(answer, dict):
         raise ValueError(f"{url} answered {type(answer).__name__}, not an object")

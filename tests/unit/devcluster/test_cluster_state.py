@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from yarnflow.devcluster import cluster, jars, ports, processes, state
+from yarnflow.devcluster import jars, logs, ports, processes, state
 from yarnflow.devcluster.cluster import DevCluster
 from yarnflow.devcluster.locking import locked
 from yarnflow.devcluster.settings import HADOOP_VERSION, Settings
@@ -141,5 +141,5 @@ def test_jars_are_fetched_once_and_whole(tmp_path: Path, monkeypatch: pytest.Mon
 def test_the_end_of_a_log_is_shown_without_stack_frames() -> None:
     causes = ["ERROR cannot bind", "java.net.BindException: in use"]
     lines = [*causes, "\tat a.b(C.java:1)", "\t... 12 more", "INFO bye"]
-    assert cluster.telling_lines(lines) == [*causes, "INFO bye"]
-    assert len(cluster.telling_lines(["x"] * 100)) == 15
+    assert logs.telling_lines(lines) == [*causes, "INFO bye"]
+    assert len(logs.telling_lines(["x"] * 100)) == 15
