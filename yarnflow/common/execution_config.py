@@ -56,6 +56,17 @@ class ExecutionConfig:
         self._config.add_all(restart_strategy_configuration.config)
         return self
 
+    def get_restart_strategy(self) -> RestartStrategyConfiguration:
+        """What happens after a failure; the cluster's way if nothing was set."""
+        from yarnflow.common.restart_strategy import RestartStrategies, RestartStrategyConfiguration
+
+        chosen = Configuration(
+            {key: value for key, value in self._config.to_dict().items() if key.startswith("restart-strategy")}
+        )
+        if not len(chosen):
+            return RestartStrategies.fall_back_restart()
+        return RestartStrategyConfiguration(chosen, f"As configured: {chosen.to_dict()}")
+
     def get_global_job_parameters(self) -> dict[str, str]:
         """Parameters that functions read with `RuntimeContext.get_job_parameter`."""
         parameters = self._config[ProgramOptions.GLOBAL_JOB_PARAMETERS]

@@ -71,4 +71,18 @@ def set_slot_sharing_group(operator: OperatorTransformation, group: str | SlotSh
     name = group.get_name() if isinstance(group, SlotSharingGroup) else group
     if not isinstance(name, str) or not name:
         raise ProgramError(f"operator '{operator.name}': a slot sharing group has a name, not {group!r}")
+    if isinstance(group, SlotSharingGroup):
+        warn_about_resources(group)
     operator.slot_sharing_group = name
+
+
+def warn_about_resources(group: SlotSharingGroup) -> None:
+    """Warn when a group names resources, which are not given out by group."""
+    if group.names_resources:
+        import warnings  # hardly any program comes here
+
+        warnings.warn(
+            f"the resources of slot sharing group '{group.name}' have no effect: every slot has an equal share of "
+            "its TaskManager (taskmanager.memory.process.size, taskmanager.numberOfTaskSlots)",
+            stacklevel=4,
+        )

@@ -20,7 +20,7 @@ from yarnflow.config.execution import ExecutionOptions, RuntimeMode
 from yarnflow.config.option import Option, is_secret
 from yarnflow.config.program import BatchShuffleMode, ProgramOptions
 from yarnflow.datastream.execution_mode import RuntimeExecutionMode
-from yarnflow.datastream.operator_settings import check_parallelism
+from yarnflow.datastream.operator_settings import check_parallelism, warn_about_resources
 from yarnflow.datastream.stream import DataStream, declared
 from yarnflow.errors import ProgramError
 from yarnflow.functions.collection_source import CollectionSource
@@ -133,8 +133,13 @@ class StreamExecutionEnvironment:
         self._execution_config.set_restart_strategy(restart_strategy_configuration)
         return self
 
+    def get_restart_strategy(self) -> RestartStrategyConfiguration:
+        """What happens after a failure, as set here or by the launcher."""
+        return self._execution_config.get_restart_strategy()
+
     def register_slot_sharing_group(self, slot_sharing_group: SlotSharingGroup) -> StreamExecutionEnvironment:
-        """Accepted for programs that do it; a group needs no registration, as it asks for no resources."""
+        """Accepted for programs that do it; a group needs no registration, as it gets no resources of its own."""
+        warn_about_resources(slot_sharing_group)
         return self
 
     def register_cached_file(self, file_path: str, name: str, executable: bool = False) -> None:

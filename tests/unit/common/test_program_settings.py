@@ -88,6 +88,8 @@ def test_a_new_restart_strategy_replaces_the_old_one() -> None:
     settings.set_restart_strategy(RestartStrategies.fixed_delay_restart(3, 1000))
     settings.set_restart_strategy(RestartStrategies.no_restart())
     assert config.to_dict() == {"parallelism.default": "3", "restart-strategy.type": "none"}
+    assert settings.get_restart_strategy() == RestartStrategies.no_restart()
+    assert ExecutionConfig(Configuration()).get_restart_strategy() == RestartStrategies.fall_back_restart()
 
 
 def test_the_execution_config_is_a_view_of_the_configuration() -> None:

@@ -15,6 +15,7 @@ from yarnflow.datastream import (
     FlatMapFunction,
     KeySelector,
     MapFunction,
+    MemorySize,
     OutputTag,
     Partitioner,
     ProcessFunction,
@@ -182,6 +183,28 @@ def test_properties_are_set_on_the_operator(env: StreamExecutionEnvironment, pai
     stream.print("id").name("out").uid("o").set_parallelism(1).set_max_parallelism(8).set_description("x")
     node = last(env)
     assert (node.name, node.uid, node.parallelism, node.max_parallelism) == ("Sink: out", "o", 1, 8)
+
+
+def test_resources_of_a_group_are_kept_and_warned_about(
+    env: StreamExecutionEnvironment, pairs: DataStream
+) -> None:
+    group = (
+        SlotSharingGroup.builder("gpu")
+        .set_cpu_cores(2.0)
+        .set_task_heap_memory_mb(1024)
+        .set_managed_memory(MemorySize.of_mebi_bytes(1))
+        .set_external_resource("gpu", 1.0)
+        .build()
+    )
+    assert (group.get_cpu_cores(), group.get_external_resources()) == (2.0, {"gpu": 1.0})
+    assert group.get_task_heap_memory() == MemorySize.of_mebi_bytes(1024)
+    assert group.get_managed_memory() == MemorySize(1 << 20)
+    with pytest.warns(UserWarning, match="resources of slot sharing group 'gpu' have no effect"):
+        pairs.map(FUNCTION).slot_sharing_group(group)
+    assert last(env).slot_sharing_group == "gpu"
+    with pytest.warns(UserWarning, match="'gpu' have no effect"):
+        env.register_slot_sharing_group(group)
+    env.register_slot_sharing_group(SlotSharingGroup("plain"))
 
 
 def test_force_non_parallel_is_for_good(env: StreamExecutionEnvironment, pairs: DataStream) -> None:
