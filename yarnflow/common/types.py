@@ -124,7 +124,12 @@ class Row:
         )
 
     def __getitem__(self, item: Any) -> Any:
-        if isinstance(item, (int, slice)):
+        if item.__class__ is str and self._fields is not None:
+            try:
+                return self._values[self._fields.index(item)]
+            except ValueError:
+                pass  # _index says what is wrong
+        elif isinstance(item, (int, slice)):
             return self._values[item]
         return self._values[self._index(item)]
 
@@ -136,10 +141,11 @@ class Row:
 
     def __getattr__(self, name: str) -> Any:
         # Only reached when no slot or method has that name.
-        if not name.startswith("_"):
-            fields = self._fields
-            if fields is not None and name in fields:
-                return self._values[fields.index(name)]
+        if name[0] != "_":
+            try:
+                return self._values[self._fields.index(name)]  # type: ignore[union-attr]
+            except (ValueError, AttributeError):
+                pass  # no such name, or no names at all
         raise AttributeError(name)
 
     def __reduce__(self) -> tuple[Any, ...]:
