@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from yarnflow.config.configuration import Configuration
+from yarnflow.config.core import PythonOptions
 from yarnflow.config.taskmanager import TaskManagerOptions
 from yarnflow.errors import ClusterError, ClusterUnreachableError, ProtocolError, YarnflowError
 from yarnflow.graph.job_graph import ArtifactKind
@@ -140,6 +141,10 @@ class _Session(Receiver):
         self.last_heard = time.monotonic()
         self.refused = ""
 
+    def accept(self, connection: Connection) -> Receiver:
+        """What the connector wants: the receiver of the connection."""
+        return self
+
     def received(self, message: Message) -> None:
         self.last_heard = time.monotonic()
         if isinstance(message, Registered):
@@ -171,6 +176,7 @@ class Supervisor:
                 cancellation_timeout=config[TaskManagerOptions.CANCELLATION_TIMEOUT].total_seconds(),
             )
         )
+        self._machine_id = machine_id()
         self._artifacts = ArtifactCache(services.root)
         self._workers: dict[int, WorkerProcess] = {}
         self._leaving: set[WorkerProcess] = set()
@@ -250,7 +256,7 @@ class Supervisor:
         while not self._exit.is_set():
             session = _Session(self)
             try:
-                connection = await self._services.connector.connect(lambda _: session, self._epoch)
+                connection = await self._services.connector.connect(session.accept, self._epoch)
             except ClusterUnreachableError as error:
                 if time.monotonic() + pause > deadline:
                     raise ClusterUnreachableError(
@@ -409,7 +415,7 @@ class Supervisor:
             # Replaced workers may hold their ports for a moment, so there are more ports than slots.
             data_port_range=f"{port}-{port + 4 * self._identity.slots}" if port else "0",
             socket_directory=sockets if len(sockets) <= _SOCKET_FOLDER_MAX else "",
-            machine_id=machine_id(),
+            machine_id=self._machine_id,
             taskmanager_id=self._identity.taskmanager_id,
             slot_index=index,
             config=self._config.to_dict(),
@@ -419,12 +425,17 @@ class Supervisor:
         index, allocation = reservation.slot_index, reservation.allocation_id
         embedded = self._services.embedded
         config = Configuration(reservation.config)
-        try:
-            layout = await self._artifacts.prepare(reservation.job_id, reservation.artifacts, config, self._fetch)
-        except YarnflowError as error:
-            failure = TaskFailure(str(error), str(error))
-            self._mailbox.post(FilesFailed(index, allocation, failure))
-            return
+        if embedded is not None and not reservation.artifacts and PythonOptions.EXECUTABLE not in config:
+            # The usual local program ships nothing: its slots are ready as soon as their processes are.
+            layout = JobLayout((), embedded.working_directory)
+        else:
+            try:
+                layout = await self._artifacts.prepare(
+                    reservation.job_id, reservation.artifacts, config, self._fetch
+                )
+            except YarnflowError as error:
+                self._mailbox.post(FilesFailed(index, allocation, TaskFailure(str(error), str(error))))
+                return
         if embedded is not None:
             kinds = {artifact.kind for artifact in reservation.artifacts}
             ships = bool(kinds & {ArtifactKind.ARCHIVE, ArtifactKind.FILE})

@@ -160,35 +160,34 @@ class WorkerProcess:
     # -- the end -----------------------------------------------------------------------------------------
 
     def _exited(self) -> None:
-        self._loop.remove_reader(self._pidfd)
         # What it said last is still in the socket.
         while self._read():
             pass
         self._close()
 
     def _close(self) -> None:
+        """The socket is closed or the process gone: see that both are."""
         if self._closing:
             return
         self._closing = True
         self._loop.remove_reader(self._socket.fileno())
         self._loop.remove_writer(self._socket.fileno())
         self._socket.close()
+        if self._exit_timer is not None:
+            self._exit_timer.cancel()
+        self._await_exit(self._loop.time() + EXIT_TIMEOUT)
+
+    def _await_exit(self, deadline: float) -> None:
+        # No executor thread here: at the end of a program there are none to be had.
+        if self._process.poll() is None:
+            if self._loop.time() >= deadline:
+                self._kill()
+            self._loop.call_later(0.005, self._await_exit, deadline)
+            return
         if self._pidfd >= 0:
             self._loop.remove_reader(self._pidfd)
             os.close(self._pidfd)
-        if self._exit_timer is not None:
-            self._exit_timer.cancel()
-        if self._process.poll() is not None:
-            self._report()
-            return
-        # The socket is closed, so the process is ending; a process that is not is ended.
-        timer = self._loop.call_later(EXIT_TIMEOUT, self._kill)
-
-        def reaped(_: asyncio.Future[int]) -> None:
-            timer.cancel()
-            self._report()
-
-        self._loop.run_in_executor(None, self._process.wait).add_done_callback(reaped)
+        self._report()
 
     def _report(self) -> None:
         self.gone.set()
