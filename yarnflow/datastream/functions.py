@@ -1,5 +1,15 @@
-"""The user functions under the module name of PyFlink. They live in yarnflow.functions."""
+"""The user functions under the module name of PyFlink, and accumulators. They live in yarnflow.functions."""
 
+from yarnflow.functions.accumulators import (
+    Accumulator,
+    DoubleCounter,
+    Histogram,
+    IntCounter,
+    IntMaximum,
+    IntMinimum,
+    ListAccumulator,
+    LongCounter,
+)
 from yarnflow.functions.runtime_context import RuntimeContext
 from yarnflow.functions.user_functions import (
     AggregateFunction,
@@ -16,13 +26,21 @@ from yarnflow.functions.user_functions import (
 )
 
 __all__ = [
+    "Accumulator",
     "AggregateFunction",
     "CoFlatMapFunction",
     "CoMapFunction",
+    "DoubleCounter",
     "FilterFunction",
     "FlatMapFunction",
     "Function",
+    "Histogram",
+    "IntCounter",
+    "IntMaximum",
+    "IntMinimum",
     "KeySelector",
+    "ListAccumulator",
+    "LongCounter",
     "MapFunction",
     "Partitioner",
     "ProcessFunction",
