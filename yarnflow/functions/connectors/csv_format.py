@@ -257,8 +257,10 @@ def _arrow_can_read(schema: CsvSchema) -> bool:
         and schema.column_separator.isascii()
         and all(
             isinstance(column.type, (DateTypeInfo, TimestampTypeInfo))
-            or (isinstance(column.type, BasicTypeInfo)
-            and column.type.basic_type not in (BasicType.BIG_INT, BasicType.INSTANT, BasicType.BIG_DEC))
+            or (
+                isinstance(column.type, BasicTypeInfo)
+                and column.type.basic_type not in (BasicType.BIG_INT, BasicType.INSTANT, BasicType.BIG_DEC)
+            )
             for column in schema.columns
         )
     )

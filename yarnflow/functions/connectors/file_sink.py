@@ -225,6 +225,7 @@ class FileSinkWriter(SinkWriter):
                 stack.callback(self._fs.delete, tmp)
             for part in parts:
                 stack.callback(part.stream.close)
+                stack.callback(part.writer.abort)
         self._pending.clear()
 
     def _new_part(self, bucket: str, now: float) -> _Part:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import re
 from abc import ABC, abstractmethod
 from datetime import date, datetime, time
 from typing import Any, BinaryIO
@@ -30,6 +29,9 @@ class PartWriter(ABC):
 
     def finish(self) -> None:
         """Write what the format wants at the end."""
+
+    def abort(self) -> None:
+        """Called instead of `finish` when the file is given up; the stream is closed afterwards."""
 
 
 class BulkWriterFactory(ABC):
@@ -97,6 +99,9 @@ class _CsvWriter(PartWriter):
         self._names = [column.name for column in schema.columns]
         self._separators = [column.separator for column in schema.columns]
         self._null = schema.null_value or ""
+        special = f"{schema.column_separator}{schema.quote_char or ''}{schema.line_separator}\r\n"
+        self._special_pattern = re.compile(f"[{re.escape(special)}]")
+        self._special = self._special_pattern.search
         self._size = 0
         if schema.use_header:
             self._put([self._names])
@@ -109,23 +114,25 @@ class _CsvWriter(PartWriter):
         return self._size
 
     def _put(self, records: list[list[str]]) -> None:
-        text = io.StringIO(newline="")
-        schema = self._schema
-        writer = csv.writer(
-            text,
-            delimiter=schema.column_separator,
-            quotechar=schema.quote_char,
-            quoting=csv.QUOTE_NONE if schema.quote_char is None else csv.QUOTE_MINIMAL,
-            escapechar=schema.escape_char,
-            lineterminator=schema.line_separator,
+        separator, end, quoted = self._schema.column_separator, self._schema.line_separator, self._quoted
+        text = "".join([separator.join(map(quoted, cells)) + end for cells in records])
+        self._size += self._stream.write(text.encode())
+
+    def _quoted(self, cell: str) -> str:
+        """A cell as it stands in the file."""
+        quote, escape = self._schema.quote_char, self._schema.escape_char
+        if escape is not None:
+            cell = cell.replace(escape, escape + escape)
+        if not self._special(cell):
+            # A line that is empty would be no record.
+            return cell if cell or len(self._names) > 1 or quote is None else quote + quote
+        if quote is not None:
+            return f"{quote}{cell.replace(quote, quote + quote)}{quote}"
+        if escape is not None:
+            return self._special_pattern.sub(lambda match: escape + match[0], cell)
+        raise DataFormatError(
+            f"{cell!r} cannot be written as CSV without quotes: allow quotes or set an escape char in the schema"
         )
-        try:
-            writer.writerows(records)
-        except csv.Error as error:
-            raise DataFormatError(
-                f"a record cannot be written as CSV: {error}; allow quotes or set an escape char in the CsvSchema"
-            ) from error
-        self._size += self._stream.write(text.getvalue().encode())
 
     def _cells(self, record: Any) -> list[str]:
         values: Any
@@ -238,6 +245,9 @@ class _ParquetWriter(PartWriter):
     def finish(self) -> None:
         self._write_group()
         self._writer.close()
+
+    def abort(self) -> None:
+        self._writer.close()  # otherwise it would write its footer when it is collected, into a closed stream
 
     def _write_group(self) -> None:
         if self._batches:

@@ -1,0 +1,317 @@
+"""FileSink: what becomes visible and when, names, buckets, rolling, attempts."""
+
+from __future__ import annotations
+
+import pickle
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from tests.unit.connectors.harness import all_files, context, read_all, visible
+from yarnflow.common.serialization import Encoder
+from yarnflow.common.types import Row
+from yarnflow.errors import ConfigurationError, FileSystemError
+from yarnflow.functions.batch import RowBatch
+from yarnflow.functions.connectors.file_sink import FileSink, FileSinkWriter, RowFormatBuilder
+from yarnflow.functions.connectors.file_sink_config import BucketAssigner, OutputFileConfig, RollingPolicy
+from yarnflow.functions.connectors.file_source import FileSource, StreamFormat
+from yarnflow.functions.connectors.writer_factories import CsvBulkWriters
+from yarnflow.functions.sink import WriterContext
+
+NOON = datetime(2024, 2, 29, 12, tzinfo=timezone.utc).timestamp()
+
+
+class Clock:
+    """A clock that is set."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def builder(folder: Path) -> RowFormatBuilder:
+    return FileSink.for_row_format(str(folder), Encoder.simple_string_encoder()).with_bucket_assigner(
+        BucketAssigner.base_path_bucket_assigner()
+    )
+
+
+def open_writer(sink: FileSink, where: WriterContext | None = None, clock: Clock | None = None) -> FileSinkWriter:
+    sink = pickle.loads(pickle.dumps(sink))
+    return FileSinkWriter(sink, where or context(), clock or Clock())
+
+
+def test_nothing_is_visible_before_finish_and_all_is_after(tmp_path: Path) -> None:
+    writer = open_writer(builder(tmp_path).build())
+    writer.write(RowBatch(["a", "b"]))
+    writer.flush()
+    assert visible(tmp_path) == []
+    (hidden,) = all_files(tmp_path)
+    assert hidden.name.startswith(".part-")
+    writer.finish()
+    (path,) = all_files(tmp_path)
+    assert path.read_text() == "a\nb\n"
+    writer.close()
+    assert all_files(tmp_path) == [path]
+
+
+def test_a_writer_that_is_only_closed_leaves_nothing(tmp_path: Path) -> None:
+    sink = builder(tmp_path).with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=1)).build()
+    writer = open_writer(sink)
+    for _ in range(3):
+        writer.write(RowBatch(["a"]))
+    assert len(all_files(tmp_path)) == 3
+    writer.close()
+    assert all_files(tmp_path) == []
+
+
+def test_no_records_no_file(tmp_path: Path) -> None:
+    writer = open_writer(builder(tmp_path / "out").build())
+    writer.finish()
+    writer.close()
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_tell_job_operator_subtask_and_number(tmp_path: Path) -> None:
+    config = OutputFileConfig.builder().with_part_prefix("counts").with_part_suffix(".txt").build()
+    assert (config.get_part_prefix(), config.get_part_suffix()) == ("counts", ".txt")
+    sink = (
+        builder(tmp_path)
+        .with_output_file_config(config)
+        .with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=1))
+        .build()
+    )
+    for where in (context(0), context(1), context(0, job="c" * 32), context(0, operator="d" * 32)):
+        writer = open_writer(sink, where)
+        writer.write(RowBatch(["a"]))
+        writer.write(RowBatch(["b"]))
+        writer.finish()
+        writer.close()
+    names = [path.name for path in visible(tmp_path)]
+    assert len(names) == 8
+    uids = set()
+    for name in names:
+        prefix, uid, subtask, number = name.removesuffix(".txt").split("-")
+        assert (prefix, subtask in "01", number in "01") == ("counts", True, True)
+        uids.add(uid)
+    assert len(uids) == 3
+
+
+@pytest.mark.parametrize("prefix", [".hidden", "_hidden", "a/b"])
+def test_names_that_readers_would_skip_are_refused(prefix: str) -> None:
+    with pytest.raises(ConfigurationError, match="part files cannot be named"):
+        OutputFileConfig(prefix)
+
+
+def test_a_restarted_attempt_replaces_what_the_first_published(tmp_path: Path) -> None:
+    config = OutputFileConfig("part", "")
+    rolls = (
+        builder(tmp_path)
+        .with_output_file_config(config)
+        .with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=1))
+    )
+    first = open_writer(rolls.build(), context(attempt=0))
+    for line in ("a", "b", "c"):
+        first.write(RowBatch([line]))
+    first.finish()  # published, and then the task was lost before anybody knew
+    killed = open_writer(rolls.build(), context(attempt=1))
+    killed.write(RowBatch(["a"]))  # never closed: its process is gone
+    second = open_writer(builder(tmp_path).build(), context(attempt=2))
+    second.write(RowBatch(["a", "b", "c"]))
+    assert len(visible(tmp_path)) == 3
+    second.finish()
+    second.close()
+    assert len(all_files(tmp_path)) == 1
+    source = FileSource.for_record_stream_format(StreamFormat.text_line_format(), str(tmp_path)).build()
+    assert read_all(source) == ["a", "b", "c"]
+    killed._open.clear()
+
+
+def test_a_restart_leaves_files_of_others_alone(tmp_path: Path) -> None:
+    for where in (context(1), context(0, operator="d" * 32)):
+        other = open_writer(builder(tmp_path).build(), where)
+        other.write(RowBatch(["x"]))
+        other.finish()
+        other.close()
+    (tmp_path / "README").write_text("mine")
+    writer = open_writer(builder(tmp_path).build(), context(0, attempt=1))
+    writer.write(RowBatch(["a"]))
+    writer.finish()
+    writer.close()
+    assert len(visible(tmp_path)) == 4
+
+
+def test_finish_can_be_repeated_after_it_failed_half_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = open_writer(
+        builder(tmp_path).with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=1)).build()
+    )
+    writer.write(RowBatch(["a"]))
+    writer.write(RowBatch(["b"]))
+    publish, calls = writer._fs.publish, [0]
+
+    def failing(tmp: str, final: str, overwrite: bool = False) -> None:
+        calls[0] += 1
+        if calls[0] == 2:
+            raise FileSystemError("the name node is restarting")
+        publish(tmp, final, overwrite)
+
+    monkeypatch.setattr(writer._fs, "publish", failing)
+    with pytest.raises(FileSystemError):
+        writer.finish()
+    writer.finish()
+    writer.close()
+    assert [path.read_text() for path in all_files(tmp_path)] == ["a\n", "b\n"]
+
+
+def test_buckets_by_the_hour_of_writing(tmp_path: Path) -> None:
+    clock = Clock()
+    sink = FileSink.for_row_format(str(tmp_path), Encoder.simple_string_encoder()).with_bucket_assigner(
+        BucketAssigner.date_time_bucket_assigner(timezone_id="UTC")
+    )
+    writer = open_writer(sink.build(), clock=clock)
+    writer.write(RowBatch(["a"]))
+    clock.now += 3600
+    writer.write(RowBatch(["b"]))
+    writer.finish()
+    writer.close()
+    assert [path.parent.name for path in visible(tmp_path)] == ["2024-02-29--12", "2024-02-29--13"]
+
+
+def test_the_default_is_a_bucket_per_hour(tmp_path: Path) -> None:
+    writer = open_writer(FileSink.for_row_format(str(tmp_path), Encoder.simple_string_encoder()).build())
+    writer.write(RowBatch(["a"]))
+    writer.finish()
+    writer.close()
+    (path,) = visible(tmp_path)
+    datetime.strptime(path.parent.name, "%Y-%m-%d--%H")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "zone", "expected"),
+    [
+        ("yyyy/MM/dd", "UTC", "2024/02/29"),
+        ("yy-M-d'T'H", "UTC", "24-2-29T12"),
+        ("'dt='yyyyMMdd''", "UTC", "dt=20240229'"),
+        ("HH-mm-ss.SSS", "GMT-08:00", "04-00-00.000"),
+        ("HHmm", "UTC+5:30", "1730"),
+        ("HH", "Europe/Berlin", "13"),
+    ],
+)
+def test_bucket_formats(pattern: str, zone: str, expected: str) -> None:
+    assert BucketAssigner.date_time_bucket_assigner(pattern, zone).bucket_id(NOON) == expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "zone"), [("EEE", None), ("yyyy-'x", None), ("yyyy", "Mars/Base"), ("MMM", None)]
+)
+def test_bucket_formats_that_are_not_understood(pattern: str, zone: str | None) -> None:
+    with pytest.raises(ConfigurationError):
+        BucketAssigner.date_time_bucket_assigner(pattern, zone)
+
+
+@pytest.mark.parametrize(
+    ("policy", "wait", "files"),
+    [
+        (RollingPolicy.default_rolling_policy(part_size=4), 0, 2),
+        (RollingPolicy.default_rolling_policy(part_size=9), 0, 1),
+        (RollingPolicy.default_rolling_policy(rollover_interval=1000), 0.5, 2),
+        (RollingPolicy.default_rolling_policy(inactivity_interval=400), 0.5, 4),
+        (RollingPolicy.default_rolling_policy(), 10, 1),
+        (RollingPolicy.on_checkpoint_rolling_policy(), 10**6, 1),
+    ],
+)
+def test_rolling(tmp_path: Path, policy: RollingPolicy, wait: float, files: int) -> None:
+    clock = Clock()
+    writer = open_writer(builder(tmp_path).with_rolling_policy(policy).build(), clock=clock)
+    for _ in range(4):
+        writer.write(RowBatch(["a"]))
+        clock.now += wait
+        writer.flush()
+    writer.finish()
+    writer.close()
+    assert len(visible(tmp_path)) == files
+    assert "".join(path.read_text() for path in visible(tmp_path)) == "a\n" * 4
+
+
+def test_rolling_policies_are_checked() -> None:
+    with pytest.raises(ConfigurationError, match="part_size"):
+        RollingPolicy.default_rolling_policy(part_size=0)
+
+
+def test_bulk_formats_roll_on_checkpoints_only(tmp_path: Path) -> None:
+    from yarnflow.functions.connectors.csv_schema import CsvSchema
+
+    factory = CsvBulkWriters.for_schema(CsvSchema.builder().add_string_column("a").build())
+    with pytest.raises(ValueError, match="rolls on checkpoints only"):
+        FileSink.for_bulk_format(str(tmp_path), factory).with_rolling_policy(
+            RollingPolicy.default_rolling_policy()
+        )
+
+
+def test_records_are_written_as_java_shows_them(tmp_path: Path) -> None:
+    records = [
+        ("word", 1),
+        Row("a", 1, None),
+        Row(name="b"),
+        "text",
+        7,
+        True,
+        None,
+        0.5,
+        1e7,
+        123456789.0,
+        1e-5,
+        -2.5e-300,
+        1e21,
+        0.0,
+        0.001,
+        float("nan"),
+        float("-inf"),
+        [1, "a"],
+        {"k": (1, None)},
+    ]
+    writer = open_writer(builder(tmp_path).build())
+    writer.write(RowBatch(records))
+    writer.finish()
+    writer.close()
+    (path,) = visible(tmp_path)
+    assert path.read_text().splitlines() == [
+        "(word,1)",
+        "+I[a, 1, null]",
+        "+I[b]",
+        "text",
+        "7",
+        "true",
+        "null",
+        "0.5",
+        "1.0E7",
+        "1.23456789E8",
+        "1.0E-5",
+        "-2.5E-300",
+        "1.0E21",
+        "0.0",
+        "0.001",
+        "NaN",
+        "-Infinity",
+        "[1, a]",
+        "{k=(1,null)}",
+    ]
+
+
+def test_other_charsets_and_encoders(tmp_path: Path) -> None:
+    class Doubling(Encoder):
+        def encode(self, value: object) -> bytes:
+            return f"{value}{value};".encode()
+
+    for number, (encoder, expected) in enumerate(
+        [(Encoder.simple_string_encoder("ISO-8859-1"), b"\xe9\n"), (Doubling(), "éé;".encode())]
+    ):
+        sink = FileSink.for_row_format(str(tmp_path / str(number)), encoder).build()
+        writer = FileSinkWriter(sink, context())
+        writer.write(RowBatch(["é"]))
+        writer.finish()
+        writer.close()
+        (path,) = visible(tmp_path / str(number))
+        assert path.read_bytes() == expected
