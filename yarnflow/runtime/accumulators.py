@@ -1,8 +1,9 @@
 """Accumulators of a job: pickled per subtask, opened and merged by the client.
 
-Each subtask that ends sends the pickle of {name: value}. Values merge by what they are: numbers add up, lists and
-tuples are joined, sets united, dicts merged value by value; any other object needs a `merge(other)` method that
-returns the merged value or changes itself and returns None.
+Each subtask that ends sends the pickle of {name: value}. A value is what the function registered, a
+functions.accumulators.Accumulator; those merge themselves, and what is handed out is what they hold. Other values
+merge by what they are: numbers add up, lists and tuples are joined, sets united, dicts merged value by value; any
+other object needs a `merge(other)` method that returns the merged value or changes itself and returns None.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from yarnflow.errors import ProgramError
+from yarnflow.functions import accumulators
+from yarnflow.functions.accumulators import Accumulator
 
 
 def merge_accumulators(parts: Iterable[bytes]) -> dict[str, Any]:
@@ -23,7 +26,14 @@ def merge_accumulators(parts: Iterable[bytes]) -> dict[str, Any]:
     for part in parts:
         for name, value in pickle.loads(part).items():
             merged[name] = merge_values(name, merged[name], value) if name in merged else value
-    return merged
+    return _held(merged)
+
+
+def _held(merged: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.get_local_value() if isinstance(value, Accumulator) else value
+        for name, value in merged.items()
+    }
 
 
 def merge_values(name: str, first: Any, second: Any) -> Any:
@@ -52,8 +62,18 @@ def merge_values(name: str, first: Any, second: Any) -> Any:
     )
 
 
+#: yarnflow's own accumulators: they run no user code.
+_OWN = frozenset(
+    name
+    for name, value in vars(accumulators).items()
+    if isinstance(value, type) and issubclass(value, Accumulator)
+)
+
+
 class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module_name: str, global_name: str) -> Any:
+        if module_name == accumulators.__name__ and global_name in _OWN:
+            return getattr(accumulators, global_name)
         raise pickle.UnpicklingError(f"{module_name}.{global_name}")
 
 
@@ -69,4 +89,4 @@ def plain_accumulators(parts: Iterable[bytes]) -> dict[str, Any]:
         except (pickle.UnpicklingError, ProgramError, AttributeError, EOFError):
             # Of this subtask nothing can be shown; the client that opens it gets everything.
             continue
-    return merged
+    return _held(merged)
