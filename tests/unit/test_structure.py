@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "am": API | {"compat", "fs", "ha", "metrics", "runtime", "security", "web", "yarn"},
     "container": BASE | {"common", "fs", "metrics", "runtime", "security"},
     "session": API | {"compat", "fs", "ha", "metrics", "runtime", "security", "web", "yarn"},
+    "standalone": API | {"fs", "ha", "metrics", "runtime", "security", "web"},
     "devcluster": BASE | {"common", "fs", "security"},
     "testing": API | {"datastream", "fs", "ha", "metrics", "runtime", "security", "session", "web"},
     "cli": API
@@ -54,6 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "runtime",
         "security",
         "session",
+        "standalone",
         "web",
     },
 }

@@ -28,8 +28,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "yarnflow.cli.session:command",
         "Start a session on YARN, or attach to one (yarn-session.sh).",
     ),
-    "jobmanager": ("yarnflow.cli.jobmanager:command", "Run a standalone JobManager in the foreground."),
-    "taskmanager": ("yarnflow.cli.taskmanager:command", "Run a standalone TaskManager in the foreground."),
+    "jobmanager": ("yarnflow.cli.jobmanager:command", "Run, start or stop a standalone JobManager."),
+    "taskmanager": ("yarnflow.cli.taskmanager:command", "Run, start or stop a standalone TaskManager."),
+    "standalone": (
+        "yarnflow.cli.standalone:command",
+        "Start or stop a standalone cluster (start-cluster.sh).",
+    ),
     "devcluster": ("yarnflow.cli.devcluster:command", "A real single-node YARN and HDFS on this machine."),
     "demo": ("yarnflow.cli.demo:demo", "Show what yarnflow does, with real data."),
 }

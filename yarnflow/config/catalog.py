@@ -15,7 +15,7 @@ from yarnflow.config.execution import ExecutionOptions, RestartStrategyOptions
 from yarnflow.config.jobmanager import JobManagerOptions, RestOptions
 from yarnflow.config.option import Option, OptionPrefix
 from yarnflow.config.program import ProgramOptions
-from yarnflow.config.security import SecurityOptions
+from yarnflow.config.security import ClusterSecretOptions, SecurityOptions
 from yarnflow.config.taskmanager import NetworkOptions, TaskManagerOptions
 from yarnflow.config.yarn import ContainerOptions, YarnOptions
 
@@ -39,6 +39,7 @@ AREAS: tuple[tuple[str, type], ...] = (
     ("Checkpoints and savepoints", CheckpointingOptions),
     ("State backends", StateBackendOptions),
     ("High availability", HighAvailabilityOptions),
+    ("Cluster secret", ClusterSecretOptions),
     ("Security", SecurityOptions),
 )
 

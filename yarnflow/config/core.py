@@ -34,7 +34,11 @@ class CoreOptions:
         "system's temporary directory elsewhere.",
     )
     LOG_DIR = Option(
-        "env.log.dir", str, None, "Where standalone processes write their logs. Without it `log/`."
+        "env.log.dir",
+        str,
+        None,
+        "Where standalone processes write their logs, each in a folder of its own. Without it `log/` of the "
+        "installation, else `~/.yarnflow/log`.",
     )
     LOG_LEVEL = Option(
         "env.log.level",

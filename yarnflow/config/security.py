@@ -1,4 +1,4 @@
-"""Options of Kerberos, TLS and ZooKeeper's SASL."""
+"""Options of the cluster's secret, Kerberos, TLS and ZooKeeper's SASL."""
 
 from __future__ import annotations
 
@@ -6,6 +6,20 @@ from datetime import timedelta
 
 from yarnflow.config.option import Option
 from yarnflow.config.values import COMMA_LIST, LIST
+
+
+class ClusterSecretOptions:
+    """How the processes of a standalone cluster know each other. On YARN every application gets a secret of its own."""
+
+    # Not "secret-file": values of keys with "secret" in them are masked, and this is only a path.
+    FILE = Option(
+        "security.rpc.key-file",
+        str,
+        None,
+        "File with the secret that the JobManager and TaskManagers of a standalone cluster share. Only its "
+        "owner may be able to read it; the JobManager makes it when it is missing. Without it `secret` in the "
+        "directory of the configuration, else in `~/.yarnflow`.",
+    )
 
 
 class SecurityOptions:
