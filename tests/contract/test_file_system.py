@@ -235,9 +235,8 @@ class FileSystemContract:
         files.write_atomic(f"{root}/b", b"2")
         files.rename(f"{root}/b", f"{root}/d/b")
         files.rename(f"{root}/d", f"{root}/e")
-        assert [each.path for each in files.list(root, recursive=True)] == [
-            f"{root}/{name}" for name in ("e", "e/a", "e/b")
-        ]
+        found = [each.path for each in files.list(root, recursive=True) if not each.is_directory]
+        assert found == [f"{root}/{name}" for name in ("e/a", "e/b")]
         with pytest.raises(FileAlreadyExistsError):
             files.rename(f"{root}/e/a", f"{root}/e/b")
         with pytest.raises(FileMissingError):
@@ -254,6 +253,15 @@ class FileSystemContract:
         files.write_atomic(f"{root}/d/b/c", b"1")
         assert files.delete(f"{root}/d", recursive=True)
         assert not files.exists(f"{root}/d")
+
+    def test_only_glob_takes_names_for_patterns(self, files: FileSystem, root: str) -> None:
+        for name in ("a*", "ab", "d*/x", "db/x"):
+            files.write_atomic(f"{root}/{name}", name.encode())
+        files.rename(f"{root}/a*", f"{root}/c*")
+        assert files.delete(f"{root}/d*", recursive=True)
+        found = [each.path for each in files.list(root, recursive=True) if not each.is_directory]
+        assert found == [f"{root}/{name}" for name in ("ab", "c*", "db/x")]
+        assert [each.name for each in files.glob(f"{root}/c[*]")] == ["c*"]
 
     def test_arrow_reads_one_column_of_a_parquet_file(self, files: FileSystem, root: str) -> None:
         table = pa.table({"number": list(range(1000)), "text": [str(number) for number in range(1000)]})

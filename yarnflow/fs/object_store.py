@@ -8,6 +8,7 @@ s3.path.style.access; without keys, the AWS environment variables, files or inst
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -100,7 +101,7 @@ class FsspecFileSystem(FileSystem):
             raise self.is_directory(tmp)
         self._check_free(final, overwrite)
         with self._errors(final):
-            self._inner.mv(self._key(tmp), self._key(final))
+            self._move(tmp, final)
 
     def write_atomic(self, path: str, data: bytes, overwrite: bool = False) -> None:
         """See FileSystem. An object appears whole, so it is written under its own name."""
@@ -111,8 +112,10 @@ class FsspecFileSystem(FileSystem):
     def rename(self, source: str, target: str) -> None:
         self.existing(source)
         self._check_free(target, overwrite=False)
+        objects = [each.path for each in self.list(source, recursive=True) if not each.is_directory]
         with self._errors(target):
-            self._inner.mv(self._key(source), self._key(target), recursive=True)
+            for path in objects:
+                self._move(path, target + path[len(source) :])
 
     def mkdirs(self, path: str) -> None:
         """Nothing to do for an object store; the name must not be an object's."""
@@ -127,7 +130,15 @@ class FsspecFileSystem(FileSystem):
         if status.is_directory and not recursive and self.list(path):
             raise FileSystemError(f"{self.uri(path)} is not empty: delete it with its contents (recursive)", path)
         with self._errors(path):
-            self._inner.rm(self._key(path), recursive=status.is_directory)
+            if not status.is_directory:
+                self._inner.rm_file(self._key(path))
+            elif re.search(r"[*?\[]", path):
+                # fsspec's rm, which deletes many objects in one request, would take the name for a pattern.
+                for each in self.list(path, recursive=True):
+                    if not each.is_directory:
+                        self._inner.rm_file(self._key(each.path))
+            else:
+                self._inner.rm(self._key(path), recursive=True)
         return True
 
     def block_size(self, path: str) -> int:
@@ -138,6 +149,11 @@ class FsspecFileSystem(FileSystem):
         from yarnflow.fs.arrow import arrow_file_system  # pyarrow is heavy; only columnar readers need it
 
         return arrow_file_system(self)
+
+    def _move(self, source: str, target: str) -> None:
+        # Not fsspec's mv: it takes names for patterns.
+        self._inner.cp_file(self._key(source), self._key(target))
+        self._inner.rm_file(self._key(source))
 
     def _key(self, path: str) -> str:
         return self.authority + path.rstrip("/")
