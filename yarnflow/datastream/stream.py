@@ -190,6 +190,7 @@ class DataStream:
 
     def assign_timestamps_and_watermarks(self, watermark_strategy: WatermarkStrategy) -> DataStream:
         """Give records their event time as the strategy says."""
+        check_strategy(watermark_strategy, "assign_timestamps_and_watermarks")
         spec = specs.TimestampsSpec(watermark_strategy)
         return self._transform("Timestamps/Watermarks", spec, self._transformation.output_type)
 
@@ -408,6 +409,14 @@ def checked(func: Any, kind: type[Function] | None, method: str) -> None:
         raise TypeError(f"{method}() needs {wanted}, not the class {func.__name__}: give {func.__name__}()")
     if not callable(func) and not (kind is not None and isinstance(func, kind)):
         raise TypeError(f"{method}() needs {wanted}, not {_shown(func)}")
+
+
+def check_strategy(strategy: Any, method: str) -> None:
+    """Raise TypeError unless it is a WatermarkStrategy."""
+    if not isinstance(strategy, WatermarkStrategy):
+        raise TypeError(
+            f"{method}() needs a WatermarkStrategy such as WatermarkStrategy.no_watermarks(), not {_shown(strategy)}"
+        )
 
 
 def check_key(key: Any, method: str) -> None:

@@ -21,7 +21,7 @@ from yarnflow.config.option import Option, is_secret
 from yarnflow.config.program import BatchShuffleMode, ProgramOptions
 from yarnflow.datastream.execution_mode import RuntimeExecutionMode
 from yarnflow.datastream.operator_settings import check_parallelism, warn_about_resources
-from yarnflow.datastream.stream import DataStream, declared
+from yarnflow.datastream.stream import DataStream, check_strategy, declared
 from yarnflow.errors import ProgramError
 from yarnflow.functions.collection_source import CollectionSource
 from yarnflow.functions.source import Source
@@ -220,6 +220,8 @@ class StreamExecutionEnvironment:
                 f"from_source() needs a source (a yarnflow.functions.source.Source), not {source!r} "
                 f"({type(source).__name__})"
             )
+        if watermark_strategy is not None:
+            check_strategy(watermark_strategy, "from_source")
         if type_info is None and hasattr(source, "get_produced_type"):
             type_info = source.get_produced_type()
         return self._from(source, source_name, declared(type_info), watermark_strategy)

@@ -9,6 +9,7 @@ import pytest
 from yarnflow.common import Configuration, JobStatus, RestartStrategies
 from yarnflow.datastream import RuntimeExecutionMode, StreamExecutionEnvironment
 from yarnflow.errors import JobFailedError, ProgramError
+from yarnflow.functions.collection_source import CollectionSource
 from yarnflow.graph import executor
 from yarnflow.graph.job_graph import JobGraph
 from yarnflow.graph.operators import CollectSpec
@@ -226,3 +227,5 @@ def test_jars_are_accepted_with_a_warning(recorder: Recorder) -> None:
 def test_a_source_must_be_one(recorder: Recorder) -> None:
     with pytest.raises(TypeError, match=r"from_source\(\) needs a source"):
         environment().from_source([1], None, "n")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"from_source\(\) needs a WatermarkStrategy"):
+        environment().from_source(CollectionSource([1]), "name", "n")  # type: ignore[arg-type]

@@ -302,6 +302,7 @@ def test_uids_can_be_demanded(env: StreamExecutionEnvironment, pairs: DataStream
         ("sink_to", (print,), "needs a sink"),
         ("map", (len, int), "a type is made by Types"),
         ("map_batches", (3,), "needs a function"),
+        ("assign_timestamps_and_watermarks", (len,), "needs a WatermarkStrategy"),
     ],
 )
 def test_wrong_arguments_are_refused_at_once(
