@@ -98,6 +98,8 @@ class _Aggregate:
         self.schema = batch.columns.schema
         self.scalar = batch.scalar
         self.key = column_index(batch.columns, spec.key)
+        if pa.types.is_nested(self.schema.field(self.key).type):
+            raise _NotColumnarError  # the row operator says why it cannot be a key
         self.ids = KeyIds()
         self.times = np.zeros(0, np.int64)
         self.timed = False
@@ -108,10 +110,7 @@ class _Aggregate:
         if batch.scalar != self.scalar or not schema.equals(self.schema, check_metadata=True):
             raise _NotColumnarError
         values = self._checked(batch)
-        try:
-            groups = self.ids.group(batch.columns.column(self.key))
-        except TypeError as error:
-            raise _NotColumnarError from error
+        groups = self.ids.group(batch.columns.column(self.key))
         with np.errstate(all="ignore"):  # infinity is a result as in Python, not a warning
             result = self._update(batch, groups, values)
         if not self.spec.final_only:
@@ -137,8 +136,8 @@ class _Aggregate:
         times = {}
         if self.timed:
             latest = self.times.tolist()
-            times = {key: latest[at] for key, at in self.ids.keys.items() if latest[at] != _NEVER}
-        return dict(zip(self.ids.keys, rows, strict=True)), times
+            times = {key: latest[at] for key, at in self.ids.items() if latest[at] != _NEVER}
+        return dict(zip(self.ids, rows, strict=True)), times
 
     def _checked(self, batch: ColumnBatch) -> Any:
         """The numbers to aggregate; raises _NotColumnarError."""
@@ -153,7 +152,7 @@ class _Aggregate:
 
     def _note_times(self, groups: Groups, timestamps: pa.Array) -> None:
         known = len(self.times)
-        self.times = grown(self.times, len(self.ids.keys))
+        self.times = grown(self.times, len(self.ids))
         self.times[known:] = _NEVER
         self.timed = True
         np.maximum.at(self.times, groups.row_ids, timestamps.to_numpy())
@@ -161,7 +160,7 @@ class _Aggregate:
     def _final_times(self) -> pa.Array | None:
         if not self.timed:
             return None
-        times = np.full(len(self.ids.keys), _NEVER, np.int64)
+        times = np.full(len(self.ids), _NEVER, np.int64)
         known = min(len(times), len(self.times))
         times[:known] = self.times[:known]
         # A key may only have been seen without time.
@@ -188,7 +187,7 @@ class _Count(_Aggregate):
         self.result = pa.schema([field, pa.field(name, pa.int64())], TUPLES)
 
     def _update(self, batch: ColumnBatch, groups: Groups, values: Any) -> pa.RecordBatch | None:
-        self.counts = grown(self.counts, len(self.ids.keys))
+        self.counts = grown(self.counts, len(self.ids))
         before = self.counts[groups.ids]
         self.counts[groups.ids] = before + groups.counts
         if self.spec.final_only:
@@ -199,13 +198,13 @@ class _Count(_Aggregate):
         return pa.RecordBatch.from_arrays([keys, pa.array(groups.restore(running))], schema=self.result)
 
     def as_rows(self) -> tuple[dict[Any, Any], dict[Any, int]]:
-        return dict(zip(self.ids.keys, self.counts.tolist(), strict=False)), {}
+        return dict(zip(self.ids, self.counts.tolist(), strict=False)), {}
 
     def _note_times(self, groups: Groups, timestamps: pa.Array) -> None:
         """Final counts have no time."""
 
     def _results(self) -> pa.RecordBatch:
-        keys = pa.array(list(self.ids.keys), self.result.field(0).type)
+        keys = pa.array(list(self.ids), self.result.field(0).type)
         counts = pa.array(self.counts[: len(keys)])
         return pa.RecordBatch.from_arrays([keys, counts], schema=self.result)
 
@@ -286,7 +285,7 @@ class _Folding(_Numbers):
         return values
 
     def _update(self, batch: ColumnBatch, groups: Groups, values: Any) -> pa.RecordBatch | None:
-        self.numbers = grown(self.numbers, len(self.ids.keys))
+        self.numbers = grown(self.numbers, len(self.ids))
         new = groups.new
         if len(new):
             self.records.append(batch.columns.take(pa.array(groups.first_rows[new])))
@@ -344,7 +343,7 @@ class _Choosing(_Numbers):
     """min_by, max_by: the whole extremal record; of equal ones the first."""
 
     def _update(self, batch: ColumnBatch, groups: Groups, values: Any) -> pa.RecordBatch | None:
-        self.numbers = grown(self.numbers, len(self.ids.keys))
+        self.numbers = grown(self.numbers, len(self.ids))
         smaller = self.spec.kind == "min_by"
         function, better = (np.minimum, np.less) if smaller else (np.maximum, np.greater)
         order, starts = groups.order, groups.starts
@@ -373,7 +372,7 @@ class _Choosing(_Numbers):
         if not self.spec.final_only:
             result = both.take(pa.array(groups.restore(source))).combine_chunks()
         if chosen.any():
-            keep = np.arange(len(self.ids.keys))
+            keep = np.arange(len(self.ids))
             keep[groups.ids] = source[ends]
             self.records = both.take(pa.array(keep)).combine_chunks().to_batches()
         if self.spec.final_only:

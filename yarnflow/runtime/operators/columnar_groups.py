@@ -73,29 +73,23 @@ class Groups:
         return result
 
 
-class KeyIds:
-    """Numbers keys. `keys` maps a key, as Python value, to its id."""
+class KeyIds(dict[Any, int]):
+    """Numbers keys: a dict from a key, as Python value, to its id; asking for a new key numbers it."""
 
-    def __init__(self) -> None:
-        self.keys: dict[Any, int] = {}
+    def __missing__(self, key: Any) -> int:
+        self[key] = number = len(self)
+        return number
 
     def group(self, column: pa.Array) -> Groups:
-        """Group the rows of a key column, adding the keys that are new.
-
-        Raises TypeError when values of that type cannot be hashed; nothing has been added then.
-        """
+        """Group the rows of a key column. Its type must not be nested: lists and structs are no keys."""
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
         encoded = column.dictionary_encode(null_encoding="encode")
-        unique = python_values(encoded.dictionary)
-        codes = encoded.indices.to_numpy()
-        keys = self.keys
-        get = keys.get
-        known = len(keys)
-        found = [get(key) for key in unique]
-        if None in found:
-            found = [keys.setdefault(key, len(keys)) for key in unique]
+        known = len(self)
+        # The one loop over Python objects; map() keeps it in C.
+        found = list(map(self.__getitem__, python_values(encoded.dictionary)))
         ids = np.array(found, np.int64)
+        codes = encoded.indices.to_numpy()
         if pa.types.is_floating(column.type) and len(set(found)) < len(found):
             # 0.0 and -0.0 are one key in Python and two for Arrow.
             ids, merged = _merge(ids)
