@@ -415,7 +415,7 @@ def check_strategy(strategy: Any, method: str) -> None:
     """Raise TypeError unless it is a WatermarkStrategy."""
     if not isinstance(strategy, WatermarkStrategy):
         raise TypeError(
-            f"{method}() needs a WatermarkStrategy such as WatermarkStrategy.no_watermarks(), not {_shown(strategy)}"
+            f"{method}() needs a WatermarkStrategy, for instance no_watermarks(), not {_shown(strategy)}"
         )
 
 
