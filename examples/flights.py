@@ -31,7 +31,7 @@ def parse(line: str) -> Delay | None:
     """One flight as a statistic of its own; None for the header and for cancelled flights."""
     fields = line.split(",")
     delay = fields[DEPARTURE_DELAY]
-    if not delay or delay == "dep_delay":
+    if delay in ("", "NA", "dep_delay"):
         return None
     minutes = int(float(delay))
     return fields[CARRIER], fields[ORIGIN], 1, minutes, minutes
