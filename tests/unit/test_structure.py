@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "web": API | {"fs", "metrics", "runtime", "security"},
     "yarn": BASE | {"common", "fs", "security"},
     "am": API | {"compat", "fs", "ha", "metrics", "runtime", "security", "web", "yarn"},
-    "container": BASE | {"common", "fs", "metrics", "runtime", "security"},
+    "container": BASE | {"common", "fs", "metrics", "runtime", "security", "yarn"},
     "session": API | {"compat", "fs", "ha", "metrics", "runtime", "security", "web", "yarn"},
     "standalone": API | {"fs", "ha", "metrics", "runtime", "security", "web"},
     "devcluster": BASE | {"common", "fs", "security"},

@@ -111,6 +111,15 @@ class YarnOptions:
     SHIP_ARCHIVES = Option(
         "yarn.ship-archives", LIST, (), "Archives every container gets, unpacked: `.zip`, `.tar.gz`, `.tgz`."
     )
+    # Flink waits for ever, with a message after 60 s; a client that gives up also kills what it submitted.
+    DEPLOYMENT_TIMEOUT = Option(
+        "yarn.deployment.timeout",
+        timedelta,
+        timedelta(minutes=10),
+        "How long the client waits for the JobManager of a new application to run; then it kills the application. "
+        "Most of it is time in a full queue.",
+        minimum=timedelta(seconds=1),
+    )
     FILE_REPLICATION = Option(
         "yarn.file-replication",
         int,

@@ -105,8 +105,8 @@ class ShippedFiles:
         target = Path(name)
         # A directory of Python files is put on the path, as PyFlink does; so a package goes in with its own name
         # only when it is what was named: `-pyfs mypackage` makes `import mypackage` work.
-        inside = directory.name if kind is ArtifactKind.PYTHON_FILE and (directory / "__init__.py").exists() else ""
-        zip_directory(directory, target, inside)
+        is_package = kind is ArtifactKind.PYTHON_FILE and (directory / "__init__.py").exists()
+        zip_directory(directory, target, directory.name if is_package else "")
         return target
 
 

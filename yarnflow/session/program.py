@@ -85,7 +85,8 @@ def run(program: Program, config: Configuration, executor: seam.Executor) -> Non
     seam.install(counting, config)
     compat.install()
     try:
-        with _python_path(config[PythonOptions.FILES]):
+        files = config[PythonOptions.FILES]
+        with _python_path(files):
             _run(program)
     finally:
         seam.install(None)
@@ -147,7 +148,7 @@ def _local_file(file: str) -> Iterator[str]:
 
 @contextmanager
 def _python_path(files: Sequence[str]) -> Iterator[None]:
-    """Make what -pyfs names importable in main() too: directories and zips go on the path, a .py file's own too."""
+    """Make what -pyfs names importable in main(): folders and zips go on the path; of a .py file, its folder."""
     saved = list(sys.path)
     for file in files:
         scheme, _, path = fs.split_uri(file)

@@ -102,6 +102,7 @@ class ApplicationReport:
     Attributes:
         final_status: SUCCEEDED, FAILED, KILLED, or UNDEFINED while it runs.
         tracking_url: its page behind YARN's proxy.
+        rpc_address: "host:port" of skein's ApplicationMaster; "" before it has registered.
         master_container: node ("host:port" of its web server) and id of the container of the newest attempt's
             master; empty when unknown.
     """
@@ -115,6 +116,7 @@ class ApplicationReport:
     diagnostics: str
     tracking_url: str
     tags: frozenset[str]
+    rpc_address: str = ""
     started_ms: int = 0
     finished_ms: int = 0
     master_node: str = ""

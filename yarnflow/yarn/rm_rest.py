@@ -225,11 +225,17 @@ def _report(app: dict[str, Any]) -> ApplicationReport:
         diagnostics=str(app.get("diagnostics") or "").strip(),
         tracking_url=str(app.get("trackingUrl") or ""),
         tags=frozenset(filter(None, str(app.get("applicationTags") or "").split(","))),
+        rpc_address=_address(str(app.get("amRPCAddress") or "")),
         started_ms=int(app.get("startedTime", 0)),
         finished_ms=int(app.get("finishedTime", 0)),
         master_node=str(app.get("amHostHttpAddress") or ""),
         master_container=logs.split("/containerlogs/")[1].split("/")[0] if "/containerlogs/" in logs else "",
     )
+
+
+def _address(text: str) -> str:
+    """The RM shows `host:port`, and `N/A:-1` or so before there is one."""
+    return text if text.rpartition(":")[2].isdigit() and text.rpartition(":")[2] != "0" else ""
 
 
 def _state(name: str) -> ApplicationState:
