@@ -147,14 +147,16 @@ class ResourceManager:
         self._mailbox.post(Tick())
 
     async def close(self, status: FinalStatus, diagnostics: str) -> None:
-        """Tell every TaskManager to exit, end the driver with the cluster's final status."""
+        """End the driver with the cluster's final status, and the TaskManagers that it started.
+
+        Those that came by themselves (a standalone cluster's) wait for the next JobManager, as Flink's do."""
         self._heartbeats.cancel()
         await asyncio.gather(self._heartbeats, return_exceptions=True)
         for timer in self._timers:
             timer.cancel()
         await self._mailbox.close()
         for session in list(self._sessions.values()):
-            session.connection.send(Disconnect("the cluster ends", exit=True))
+            session.connection.send(Disconnect("the cluster ends", exit=self._driver is not None))
         for question in self._questions.values():
             question.cancel()
         if self._farewells:

@@ -350,9 +350,9 @@ class SlotManagerMachine:
             self._request_failed(event)
         self._assign()
         self._time_out_registrations()
+        self._time_out_needs()
         self._request_and_cancel()
         self._release_idle()
-        self._time_out_needs()
         return self._effects
 
     # -- jobs --------------------------------------------------------------------------------------------
