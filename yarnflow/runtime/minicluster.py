@@ -186,6 +186,9 @@ class MiniCluster:
         self._serving.append(self._loop.create_task(supervisor.run()))
 
     async def _stop(self) -> None:
+        for supervisor in self._supervisors:
+            # First, or they would look for the next JobManager.
+            supervisor.exit("the program ends")
         if hasattr(self, "_job_manager"):
             # Workers are processes of this cluster alone: ending them ends every job.
             await self._job_manager.stop(FinalStatus.SUCCEEDED, "the program ends")

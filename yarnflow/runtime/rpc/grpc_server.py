@@ -122,8 +122,9 @@ class GrpcServer:
                 self._port = self._server.add_secure_port(self._bind, self._credentials)
         except RuntimeError as error:
             raise ClusterError(
-                f"the JobManager cannot listen on {self._bind}: {error}. Is the port taken? "
-                "Set jobmanager.rpc.port (0 for any)"
+                # What gRPC says is how to make it say more.
+                f"the JobManager cannot listen on {self._bind}: is the port taken, or the address not this "
+                "host's? Set jobmanager.rpc.port (0 for any) and jobmanager.bind-host"
             ) from error
         await self._server.start()
 
