@@ -84,11 +84,13 @@ async def _send_log(request: web.Request, name: str, read: ReadLog) -> web.Strea
 
 
 def _main_log(files: tuple[LogFile, ...], ending: str) -> str:
-    """The file that Flink's .../log (ending .log) and .../stdout (.out) show: the first of its kind."""
-    for file in files:
-        if file.name.endswith(ending):
-            return file.name
-    raise NotFound(f"There is no {ending} file here.")
+    """The file that Flink's .../log (ending .log) and .../stdout (.out) show: the process's own.
+
+    Those of slot workers have longer names: taskmanager.log, taskmanager-slot0.log."""
+    names = [file.name for file in files if file.name.endswith(ending)]
+    if not names:
+        raise NotFound(f"There is no {ending} file here.")
+    return min(names, key=len)
 
 
 async def _taskmanager_file(request: web.Request, name: str) -> web.StreamResponse:
