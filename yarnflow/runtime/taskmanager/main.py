@@ -25,23 +25,39 @@ logger = logging.getLogger(__name__)
 
 #: Finds the leading JobManager's "host:port", or raises ClusterUnreachableError when there is none now.
 FindLeader = Callable[[], Awaitable[str]]
+#: Hears once how the first attempt to reach the JobManager went: "" for well, else why not.
+Contacted = Callable[[str], None]
 
 
 class _LeaderConnector:
     """Connects to whoever leads now."""
 
-    def __init__(self, find_leader: FindLeader, secret: bytes, credentials: Any) -> None:
+    def __init__(
+        self, find_leader: FindLeader, secret: bytes, credentials: Any, contacted: Contacted | None
+    ) -> None:
         self._find_leader = find_leader
         self._secret = secret
         self._credentials = credentials
+        self._contacted = contacted
 
     async def connect(self, accept: Accept, minimum_epoch: int = 0) -> Connection:
         # gRPC takes 100 ms to import; the workers have been started by now and use the time.
         from yarnflow.runtime.rpc.grpc_client import GrpcConnector
 
-        address = await self._find_leader()
-        connector = GrpcConnector(address, self._secret, self._credentials)
-        return await connector.connect(accept, minimum_epoch)
+        try:
+            address = await self._find_leader()
+            connector = GrpcConnector(address, self._secret, self._credentials)
+            connection = await connector.connect(accept, minimum_epoch)
+        except ClusterUnreachableError as error:
+            self._tell(str(error))
+            raise
+        self._tell("")
+        return connection
+
+    def _tell(self, problem: str) -> None:
+        contacted, self._contacted = self._contacted, None
+        if contacted is not None:
+            contacted(problem)
 
 
 async def run_task_manager(
@@ -55,6 +71,7 @@ async def run_task_manager(
     root: Path | None = None,
     log_directory: Path | None = None,
     credentials: Any = None,
+    contacted: Contacted | None = None,
 ) -> str:
     """Run a TaskManager until the JobManager or a SIGTERM ends it; returns the reason.
 
@@ -70,6 +87,7 @@ async def run_task_manager(
             and removes it at the end.
         log_directory: where the workers' logs go; None: below `root`.
         credentials: grpc.ChannelCredentials for TLS.
+        contacted: called once, after the first attempt to reach the JobManager.
 
     Raises:
         ClusterUnreachableError: no JobManager for taskmanager.registration.timeout.
@@ -96,7 +114,7 @@ async def run_task_manager(
                 config[TaskManagerOptions.PROCESS_MEMORY].bytes,
             ),
             TaskManagerServices(
-                _LeaderConnector(find_leader, secret, credentials),
+                _LeaderConnector(find_leader, secret, credentials, contacted),
                 secret,
                 root,
                 log_directory or root / "log",
