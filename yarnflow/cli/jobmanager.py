@@ -40,6 +40,6 @@ def command(
     # Not at the top: the other actions need no runtime.
     from yarnflow.standalone import jobmanager
     from yarnflow.standalone.process import run_process
-    from yarnflow.standalone.secret import read_or_create_secret
+    from yarnflow.standalone.secret import existing_or_new_secret
 
-    run_process("jobmanager", config, config_dir, report, read_or_create_secret, jobmanager.serve)
+    run_process("jobmanager", config, config_dir, report, existing_or_new_secret, jobmanager.serve)

@@ -28,6 +28,6 @@ def command(action: str, config_dir: Path | None, properties: dict[str, str], re
     # Not at the top: the other actions need no runtime.
     from yarnflow.standalone import taskmanager
     from yarnflow.standalone.process import run_process
-    from yarnflow.standalone.secret import read_secret
+    from yarnflow.standalone.secret import existing_secret
 
-    run_process("taskmanager", config, config_dir, report, read_secret, taskmanager.serve)
+    run_process("taskmanager", config, config_dir, report, existing_secret, taskmanager.serve)

@@ -74,6 +74,8 @@ def run_process(
     Raises:
         YarnflowError: it cannot start or go on; in the background the other end of the pipe knows, too.
     """
+    # What gRPC's C code logs on its own is no log line of ours; its errors come as exceptions.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     parent = _Parent(report)
     try:
         instance = claim(kind, pid_directory(config))
