@@ -73,10 +73,8 @@ class _ClientConnection(Connection):
                 await asyncio.wait((reader,), timeout=1.0)
         except ProtocolError as error:
             reason = str(error)
-        except grpc.aio.AioRpcError as error:
-            reason = f"the connection to the JobManager at {self.peer} broke: {error.details()}"
-        except asyncio.InvalidStateError:
-            reason = f"the connection to the JobManager at {self.peer} broke"
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            reason = await self._why()
         finally:
             for task in (writer, reader):
                 task.cancel()
@@ -94,11 +92,15 @@ class _ClientConnection(Connection):
         while (frame := await self._call.read()) is not grpc.aio.EOF:
             self._deliver(*codec.decode(frame))
         # EOF also stands for a broken stream; the status tells.
-        if (code := await self._call.code()) is not grpc.StatusCode.OK:
-            raise ProtocolError(
-                f"the connection to the JobManager at {self.peer} ended with {code.name}: "
-                f"{await self._call.details()}"
-            )
+        if await self._call.code() is not grpc.StatusCode.OK:
+            raise ProtocolError(await self._why())
+
+    async def _why(self) -> str:
+        """The status with which the stream ended."""
+        return (
+            f"the connection to the JobManager at {self.peer} ended with {(await self._call.code()).name}: "
+            f"{await self._call.details()}"
+        )
 
 
 class GrpcConnector:
