@@ -18,12 +18,12 @@ from yarnflow.runtime.network.framing import HEADER, Frame
 from yarnflow.runtime.network.serialization import decode
 
 #: Batches that wait in a channel inside one worker before its producer pauses.
-LOCAL_CAPACITY = 4
+LOCAL_CAPACITY = 2
 
 #: Bytes that may be under way to all remote channels of one task input, and the bounds of one channel.
 INPUT_WINDOW = 8 * 1024 * 1024
-MIN_WINDOW = 64 * 1024
-MAX_WINDOW = 1024 * 1024
+MIN_WINDOW = 32 * 1024
+MAX_WINDOW = 256 * 1024
 
 
 class InputChannel:

@@ -23,10 +23,10 @@ from yarnflow.runtime.network.spill import SpillingQueue
 
 #: Records that a remote channel's first batch has, until their size is known, and the most of any batch.
 FIRST_BATCH = 64
-LARGEST_BATCH = 8192
+LARGEST_BATCH = 1024
 
 #: Bytes that a frame should have: large enough to make its fixed cost small, small enough for the caches.
-FRAME_BYTES = 128 * 1024
+FRAME_BYTES = 16 * 1024
 
 #: Bytes of columns in one frame; they cost nothing per record, so frames may be larger.
 COLUMN_FRAME_BYTES = 1024 * 1024
