@@ -28,11 +28,18 @@ _cluster: MiniCluster | None = None
 
 
 class LocalExecutor:
-    """Executor on this process's MiniCluster."""
+    """Executor on a MiniCluster.
+
+    Args:
+        cluster: to use; None for this process's own, which the first job starts.
+    """
+
+    def __init__(self, cluster: MiniCluster | None = None) -> None:
+        self._cluster = cluster
 
     def submit(self, job: JobGraph, config: Configuration) -> LocalJob:
-        """Submit a job; the first one starts the cluster."""
-        cluster = local_cluster(config, job.slots_needed())
+        """Submit a job."""
+        cluster = self._cluster or local_cluster(config, job.slots_needed())
         return LocalJob(cluster, job, cluster.submit(job))
 
 
