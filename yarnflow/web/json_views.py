@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yarnflow
-from yarnflow.runtime.accumulators import merge_accumulators
+from yarnflow.runtime.accumulators import plain_accumulators
 from yarnflow.runtime.jobmanager.views import (
     AttemptView,
     ClusterOverview,
@@ -231,7 +231,7 @@ def accumulators(pickled: Iterable[bytes]) -> Json:
         "job-accumulators": [],
         "user-task-accumulators": [
             {"name": name, "type": type(value).__name__, "value": str(value)}
-            for name, value in sorted(merge_accumulators(pickled).items())
+            for name, value in sorted(plain_accumulators(pickled).items())
         ],
         "serialized-user-task-accumulators": {},
     }
