@@ -297,7 +297,7 @@ def execution_result(result: JobResult | None) -> Json:
         "application-status": application_status.get(result.status, "FAILED"),
         "net-runtime": int(result.net_runtime * 1000),
         "accumulator-results": {
-            name: str(value) for name, value in sorted(merge_accumulators(result.accumulators).items())
+            name: str(value) for name, value in sorted(plain_accumulators(result.accumulators).items())
         },
         "serialized-accumulators": [base64.b64encode(each).decode("ascii") for each in result.accumulators],
     }
