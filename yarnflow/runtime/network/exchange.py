@@ -64,6 +64,7 @@ class DataExchange:
         self._spill_directory = spill_directory
         self._clock = clock
         self._held = MemoryBudget(HELD_MEMORY)
+        self._stores: list[SpillingQueue] = []
         self._listeners: list[socket.socket] = []
         self._unproven: dict[Connection, float] = {}
         self._incoming: set[Connection] = set()
@@ -180,9 +181,11 @@ class DataExchange:
                     connection.inputs[number] = None
 
     def close(self) -> None:
-        """Close all sockets."""
+        """Close all sockets and forget held results."""
         for connection in [*self._incoming, *self._outgoing.values()]:
             connection.close()
+        for store in self._stores:
+            store.close()
         for listener in self._listeners:
             self._selector.unregister(listener)
             listener.close()
@@ -196,7 +199,9 @@ class DataExchange:
         return channel
 
     def _store(self) -> SpillingQueue:
-        return SpillingQueue(self._held, self._spill_directory())
+        store = SpillingQueue(self._held, self._spill_directory())
+        self._stores.append(store)
+        return store
 
     # -- connections -----------------------------------------------------------------------------------------
 
