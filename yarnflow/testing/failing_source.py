@@ -11,7 +11,7 @@ from yarnflow.functions.source import Availability, Source, Split, SplitReader
 from yarnflow.testing.fault_plan import FaultKind, FaultPlan
 
 
-class InjectedFault(Exception):  # noqa: N818 - it is a fault, and tests read better so
+class InjectedFault(Exception):
     """Raised on purpose by a FailingSource."""
 
 
