@@ -111,7 +111,9 @@ def _modulo(left: Value, right: Value) -> Value:
 
 def _numpy_modulo(left: Any, right: int) -> Any:
     # numpy divides by a constant with multiplications (SIMD); its remainder does not.
-    return left - np.floor_divide(left, right) * right
+    result = np.floor_divide(left, right)
+    np.multiply(result, right, out=result)
+    return np.subtract(left, result, out=result)
 
 
 def _by_literal(function: Callable[[Any, int], Any], left: Value, right: Value) -> Value | None:
