@@ -67,8 +67,7 @@ def python_values(array: pa.Array | pa.ChunkedArray) -> list[Any]:
         array = array.cast(pa.duration("us"), safe=False)
     elif pa.types.is_time64(kind) and kind.unit == "ns":
         array = array.cast(pa.time64("us"), safe=False)
-    values = array.to_pylist()
-    return values
+    return array.to_pylist()  # type: ignore[no-any-return]
 
 
 def to_rows(batch: Batch) -> RowBatch:
