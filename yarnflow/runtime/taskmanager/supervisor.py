@@ -387,6 +387,7 @@ class Supervisor:
                     effect.executable,
                     None if embedded else logs / f"taskmanager-slot{index}.out",
                     logs / f"taskmanager-slot{index}.log",
+                    die_with_parent=not embedded,
                 )
         except OSError as error:
             self._mailbox.post(WorkerEnded(index, generation, f"could not be started: {error}", ""))

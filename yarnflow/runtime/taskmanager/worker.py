@@ -38,6 +38,8 @@ from yarnflow.runtime.rpc.messages import (
     WorkerReady,
     WorkerSetup,
 )
+from yarnflow.runtime.taskmanager.parent_death import die_with_parent
+from yarnflow.runtime.taskmanager.parent_death import die_with_parent
 from yarnflow.runtime.taskmanager.task import Task
 from yarnflow.runtime.taskmanager.worker_log import WorkerLog
 
@@ -253,10 +255,14 @@ def _ports(text: str) -> range:
 
 
 def main() -> None:
-    """Run a worker on the socket given by --fd."""
+    """Run a worker on the socket given by --fd; see parent_death.py for --die-with-parent."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int, required=True)
-    pipe = Connection(parser.parse_args().fd)
+    parser.add_argument("--die-with-parent", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.die_with_parent:
+        die_with_parent()
+    pipe = Connection(arguments.fd)
     # Ctrl-C in a terminal reaches all processes of a local cluster; the client alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.set_threshold(GC_THRESHOLD, 20, 20)

@@ -26,13 +26,16 @@ class SpawnedWorker:
     stderr: Path
 
 
-def spawn_worker(executable: str, stdout: Path | None, stderr: Path) -> SpawnedWorker:
+def spawn_worker(
+    executable: str, stdout: Path | None, stderr: Path, die_with_parent: bool = False
+) -> SpawnedWorker:
     """Start a worker process that waits for its WorkerSetup.
 
     Args:
         executable: Python interpreter, "" for this process's.
         stdout: file for the worker's output, None to inherit this process's.
         stderr: file for its log.
+        die_with_parent: it is killed when the calling thread ends, whatever it does then.
 
     Raises OSError.
     """
@@ -53,6 +56,7 @@ def spawn_worker(executable: str, stdout: Path | None, stderr: Path) -> SpawnedW
                     "yarnflow.runtime.taskmanager.worker",
                     "--fd",
                     str(theirs.fileno()),
+                    *(["--die-with-parent"] if die_with_parent else []),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
