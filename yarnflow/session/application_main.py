@@ -13,6 +13,7 @@ import traceback
 from pathlib import Path
 
 from yarnflow.config import Configuration
+from yarnflow.config.execution import ExecutionOptions
 from yarnflow.errors import JobCancelledError, YarnflowError
 from yarnflow.session import program
 from yarnflow.session.executor import RestExecutor
@@ -29,6 +30,8 @@ def main() -> int:
     arguments = parser.parse_args()
     config = Configuration(json.loads(Path(arguments.configuration).read_text(encoding="utf-8")))
     log_to_stderr(config)
+    # execute() returns when the job has ended: the application ends with main().
+    config.set(ExecutionOptions.ATTACHED, True)
     deployment = Deployment.read(Path(arguments.deployment))
     status, message = "SUCCEEDED", ""
     try:

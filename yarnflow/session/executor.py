@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 from yarnflow.config import Configuration
 from yarnflow.graph.executor import SubmittedJob
@@ -18,16 +19,19 @@ class RestExecutor:
 
     Args:
         client: of the cluster.
-        submitted: called with each job that the cluster has accepted.
-
-    Attributes:
-        jobs: ids of all jobs, in order.
+        submitted: called with the id of each job that the cluster has accepted.
+        ended: called with the job-execution-result of each job that was seen to end.
     """
 
-    def __init__(self, client: RestClient, submitted: Callable[[RemoteJob], None] | None = None) -> None:
+    def __init__(
+        self,
+        client: RestClient,
+        submitted: Callable[[str], None] | None = None,
+        ended: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
         self._client = client
         self._submitted = submitted
-        self.jobs: list[str] = []
+        self._ended = ended
 
     def submit(self, job: JobGraph, config: Configuration) -> SubmittedJob:
         """Submit; returns when the cluster has accepted the job.
@@ -37,8 +41,6 @@ class RestExecutor:
         with ShippedFiles(config) as shipped:
             job = dataclasses.replace(job, artifacts=(*job.artifacts, *shipped.artifacts))
             job_id = self._client.submit(job, shipped.files)
-        self.jobs.append(job_id)
-        remote = RemoteJob(self._client, job_id)
         if self._submitted is not None:
-            self._submitted(remote)
-        return remote
+            self._submitted(job_id)
+        return RemoteJob(self._client, job_id, self._ended)

@@ -86,7 +86,7 @@ def run(program: Program, config: Configuration, executor: seam.Executor) -> Non
     compat.install()
     try:
         files = config[PythonOptions.FILES]
-        with _python_path(files):
+        with _python_path([*(config[PythonOptions.PYTHONPATH] or "").split(os.pathsep), *files]):
             _run(program)
     finally:
         seam.install(None)
@@ -150,7 +150,7 @@ def _local_file(file: str) -> Iterator[str]:
 def _python_path(files: Sequence[str]) -> Iterator[None]:
     """Make what -pyfs names importable in main(): folders and zips go on the path; of a .py file, its folder."""
     saved = list(sys.path)
-    for file in files:
+    for file in filter(None, files):
         scheme, _, path = fs.split_uri(file)
         if scheme == "file":
             is_package = os.path.exists(os.path.join(path, "__init__.py"))

@@ -18,10 +18,12 @@ class RemoteJob:
     Args:
         client: of its cluster.
         job_id: 32 hex digits.
-        ended: called once when the job was seen to end.
+        ended: called once when the job was seen to end, with its job-execution-result of the REST API.
     """
 
-    def __init__(self, client: RestClient, job_id: str, ended: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, client: RestClient, job_id: str, ended: Callable[[dict[str, Any]], None] | None = None
+    ) -> None:
         self._client = client
         self._job_id = job_id
         self._ended = ended
@@ -69,15 +71,11 @@ class RemoteJob:
             found = self._client.execution_result(self._job_id, max(0.0, left))
             if found is not None:
                 self._result = found
-                self._tell_end()
+                if self._ended is not None:
+                    self._ended(found)
             elif deadline is not None and time.monotonic() >= deadline:
                 raise TimeoutError(f"job {self._job_id} has not ended within {timeout} s")
         return self._result
-
-    def _tell_end(self) -> None:
-        ended, self._ended = self._ended, None
-        if ended is not None:
-            ended()
 
     def collect(self, collect_id: str) -> Iterator[list[Any]]:
         """Yield lists of records until the job ends; raises as `result` does."""

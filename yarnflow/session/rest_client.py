@@ -137,6 +137,11 @@ class RestClient:
         answer: dict[str, Any] = self._get("/overview")
         return answer
 
+    def application_id(self) -> str:
+        """The YARN application that the JobManager belongs to, "" for none."""
+        entries = self._get("/jobmanager/config")
+        return next((str(entry["value"]) for entry in entries if entry["key"] == "yarn.application.id"), "")
+
     def taskmanagers(self) -> list[dict[str, Any]]:
         """All TaskManagers: GET /taskmanagers."""
         return list(self._get("/taskmanagers")["taskmanagers"])

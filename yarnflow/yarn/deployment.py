@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
 
@@ -32,6 +32,7 @@ class Deployment:
         program_file: in application mode, the program: a path in the container's folder or a URI.
         program_module: in application mode, the program's module instead.
         program_arguments: for the program.
+        program_options: options of its job that name files, by their places in the container.
     """
 
     mode: Mode
@@ -40,6 +41,7 @@ class Deployment:
     program_file: str = ""
     program_module: str = ""
     program_arguments: tuple[str, ...] = ()
+    program_options: dict[str, str] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Write as JSON. Raises OSError."""

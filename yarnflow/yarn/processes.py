@@ -15,8 +15,8 @@ _FORMAT = "%(asctime)s %(levelname)-5s %(name)s - %(message)s"
 def script(executable: str, module: str, name: str) -> str:
     """Return the bash script of a container.
 
-    `exec`, since only the shell's process gets YARN's signals. Output goes where Flink's does: `<name>.out`, and the
-    log to `<name>.log`.
+    `exec`, since only the shell's process gets YARN's signals. Output goes where Flink's does: `<name>.out`,
+    and the log to `<name>.log`.
 
     Args:
         executable: of Python.

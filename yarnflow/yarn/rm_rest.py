@@ -43,6 +43,15 @@ class Size:
     vcores: int
 
 
+@dataclass(frozen=True)
+class Node:
+    """A NodeManager: what it offers and what is taken."""
+
+    node_id: str
+    total: Size
+    used: Size
+
+
 class ResourceManagerClient:
     """Asks the ResourceManager.
 
@@ -134,14 +143,22 @@ class ResourceManagerClient:
         return Size(*values)
 
     def largest_node(self) -> Size | None:
-        """Memory and cores of the largest running nodes (each its own maximum); None when there is none."""
-        nodes = (self._get("/ws/v1/cluster/nodes", {"states": "RUNNING"}).get("nodes") or {}).get("node", ())
+        """The most memory and the most cores that any running node has; None when there is none."""
+        nodes = self.nodes()
         if not nodes:
             return None
-        return Size(
-            max(int(node["usedMemoryMB"]) + int(node["availMemoryMB"]) for node in nodes),
-            max(int(node["usedVirtualCores"]) + int(node["availableVirtualCores"]) for node in nodes),
-        )
+        return Size(max(node.total.memory_mb for node in nodes), max(node.total.vcores for node in nodes))
+
+    def nodes(self) -> list[Node]:
+        """Running nodes."""
+        found = (self._get("/ws/v1/cluster/nodes", {"states": "RUNNING"}).get("nodes") or {}).get("node", ())
+        result = []
+        for node in found:
+            used = Size(int(node["usedMemoryMB"]), int(node["usedVirtualCores"]))
+            free = Size(int(node["availMemoryMB"]), int(node["availableVirtualCores"]))
+            total = Size(used.memory_mb + free.memory_mb, used.vcores + free.vcores)
+            result.append(Node(str(node["id"]), total, used))
+        return result
 
     # -- requests ----------------------------------------------------------------------------------------
 

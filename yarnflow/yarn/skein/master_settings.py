@@ -1,9 +1,10 @@
-"""A jar with settings for the JVM of skein's ApplicationMaster alone.  skein's ApplicationMaster sleeps between two heartbeats to the
-ResourceManager for half of `yarn.am.liveness-monitor.expiry-interval-ms`, 5 s at most. New containers, and
-the news of ended ones, wait for the next heartbeat. A jar among the master's files comes before the
-cluster's configuration on its class path (`$CLASSPATH:./*:yarn.application.classpath`), so one with a yarn-
-site.xml of our own makes heartbeats as frequent as we like. The ResourceManager's own expiry is not
-touched: nobody else reads this file.
+"""A jar with settings for the JVM of skein's ApplicationMaster alone.
+
+skein's ApplicationMaster sleeps between two heartbeats to the ResourceManager for half of
+`yarn.am.liveness-monitor.expiry-interval-ms`, 5 s at most. New containers, and the news of ended ones, wait
+for the next heartbeat. A jar among the master's files comes before the cluster's configuration on its class
+path (`$CLASSPATH:./*:yarn.application.classpath`), so one with a yarn- site.xml of our own makes heartbeats
+as frequent as we like. The ResourceManager's own expiry is not touched: nobody else reads this file.
 """
 
 from __future__ import annotations

@@ -1,0 +1,154 @@
+"""Options that several commands share: which cluster, and what an application on YARN looks like.
+
+Every option has the spellings of Flink's command line. Those of YARN exist twice there: in yarn-session.sh as they
+are (`-jm`), in `flink run` with a `y` in front (`-yjm`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from yarnflow.cli._common import memory
+from yarnflow.config.jobmanager import JobManagerOptions
+from yarnflow.config.option import Option
+from yarnflow.config.taskmanager import TaskManagerOptions
+from yarnflow.config.values import LIST
+from yarnflow.config.yarn import YarnOptions
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Argument of the command -> the option it sets.
+_YARN_KEYS: Mapping[str, Option[Any]] = {
+    "jobmanager_memory": JobManagerOptions.PROCESS_MEMORY,
+    "taskmanager_memory": TaskManagerOptions.PROCESS_MEMORY,
+    "slots": TaskManagerOptions.NUM_TASK_SLOTS,
+    "name": YarnOptions.APPLICATION_NAME,
+    "queue": YarnOptions.APPLICATION_QUEUE,
+    "application_type": YarnOptions.APPLICATION_TYPE,
+    "node_label": YarnOptions.APPLICATION_NODE_LABEL,
+    "application_id": YarnOptions.APPLICATION_ID,
+}
+
+
+def yarn_options(prefix: str = "") -> Callable[[F], F]:
+    """Options that describe an application on YARN; they arrive as one dict `yarn`: option key -> text.
+
+    Args:
+        prefix: "y" for the spellings of `run`.
+    """
+    long = "--yarn" if prefix else "--"
+    session = not prefix
+
+    def name(words: str) -> str:
+        # --yarnslots beside --slots, --yarnjobManagerMemory beside --jobManagerMemory.
+        return f"{long}{words}"
+
+    declared: list[Callable[[Any], Any]] = [
+        click.option(
+            f"-{prefix}jm",
+            name("jobManagerMemory"),
+            "jobmanager_memory",
+            type=memory,
+            metavar="SIZE",
+            help="Memory of the JobManager's container: 1024m, or megabytes as a bare number.",
+        ),
+        click.option(
+            f"-{prefix}tm",
+            name("taskManagerMemory"),
+            "taskmanager_memory",
+            type=memory,
+            metavar="SIZE",
+            help="Memory of each TaskManager's container.",
+        ),
+        click.option(
+            f"-{prefix}s",
+            name("slots"),
+            "slots",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Slots of each TaskManager.",
+        ),
+        click.option(
+            f"-{prefix}nm", name("name"), "name", metavar="NAME", help="Name of the application, as YARN shows it."
+        ),
+        click.option(f"-{prefix}qu", name("queue"), "queue", metavar="QUEUE", help="YARN queue."),
+        click.option(
+            f"-{prefix}t",
+            name("ship"),
+            "ship",
+            multiple=True,
+            metavar="PATH",
+            help="File or directory that every container gets. Can be repeated.",
+        ),
+        click.option(
+            f"-{prefix}at",
+            name("applicationType"),
+            "application_type",
+            metavar="TYPE",
+            help="Type of the application; skein cannot set it, so it becomes a tag.",
+        ),
+        click.option(
+            f"-{prefix}nl", name("nodeLabel"), "node_label", metavar="LABEL", help="Label of the nodes to run on."
+        ),
+        click.option(
+            f"-{prefix}id",
+            name("applicationId"),
+            "application_id",
+            metavar="ID",
+            help="Attach to this running application." if session else "Use this running application.",
+        ),
+    ]
+
+    def decorate(function: F) -> F:
+        def command(*args: Any, **kwargs: Any) -> Any:
+            kwargs["yarn"] = _texts(kwargs)
+            return function(*args, **kwargs)
+
+        command.__name__, command.__doc__ = function.__name__, function.__doc__
+        command.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
+        for option in reversed(declared):
+            command = option(command)
+        return command  # type: ignore[return-value]
+
+    return decorate
+
+
+def _texts(arguments: dict[str, Any]) -> dict[str, str]:
+    """Take the options' values out of the command's arguments."""
+    texts = {}
+    for argument, option in _YARN_KEYS.items():
+        value = arguments.pop(argument)
+        if value is not None:
+            texts[option.key] = str(value)
+    ship = arguments.pop("ship")
+    if ship:
+        texts[YarnOptions.SHIP_FILES.key] = LIST.format(list(ship))
+    return texts
+
+
+def target_options(function: F) -> F:
+    """-t, -m: which cluster. They arrive as `target` and `jobmanager`."""
+    for option in reversed(
+        [
+            click.option(
+                "-t",
+                "--target",
+                "target",
+                metavar="TARGET",
+                help="Where: local, remote, yarn-session, yarn-per-job or yarn-application.",
+            ),
+            click.option(
+                "-m",
+                "--jobmanager",
+                "jobmanager",
+                default="",
+                metavar="HOST:PORT",
+                help="JobManager of a standalone cluster; yarn-cluster for an application of its own on YARN.",
+            ),
+        ]
+    ):
+        function = option(function)
+    return function

@@ -1,0 +1,80 @@
+"""`yarnflow list`: the jobs of a cluster."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from yarnflow.cli._cluster import target_options
+from yarnflow.cli._common import (
+    FlinkCommand,
+    config_dir_option,
+    dynamic_properties,
+    load_configuration,
+    output_option,
+    print_answer,
+)
+from yarnflow.config.execution import ExecutionOptions
+from yarnflow.config.yarn import YarnOptions
+
+_SCHEDULED = ("CREATED", "INITIALIZING")
+_ENDED = ("FINISHED", "CANCELED", "FAILED")
+
+
+@click.command(cls=FlinkCommand)
+@click.option("-r", "--running", is_flag=True, help="Only running jobs.")
+@click.option("-s", "--scheduled", is_flag=True, help="Only scheduled jobs.")
+@click.option("-a", "--all", "everything", is_flag=True, help="Also jobs that have ended.")
+@target_options
+@click.option("-yid", "--yarnapplicationId", "application_id", metavar="ID", help="The application on YARN.")
+@dynamic_properties("-D", "-yD")
+@config_dir_option
+@output_option
+def command(
+    running: bool,
+    scheduled: bool,
+    everything: bool,
+    target: str | None,
+    jobmanager: str,
+    application_id: str | None,
+    properties: dict[str, str],
+    config_dir: Path | None,
+    output: str,
+) -> None:
+    """List running and scheduled jobs, all with -a."""
+    from yarnflow.session.targets import attach  # not at the top: --help needs none of it
+
+    config = load_configuration(config_dir, properties)
+    if target:
+        config.set(ExecutionOptions.TARGET, target)
+    if application_id:
+        config.set(YarnOptions.APPLICATION_ID, application_id)
+    jobs = attach(config, jobmanager).client.jobs()
+    groups = {
+        "Running/Restarting": [job for job in jobs if job["state"] not in (*_SCHEDULED, *_ENDED)],
+        "Scheduled": [job for job in jobs if job["state"] in _SCHEDULED],
+        "Terminated": [job for job in jobs if job["state"] in _ENDED],
+    }
+    shown = ["Running/Restarting"] * (everything or running or not scheduled)
+    shown += ["Scheduled"] * (everything or scheduled or not running)
+    shown += ["Terminated"] * everything
+    answer = [job for group in shown for job in groups[group]]
+    print_answer(answer, output, lambda: "\n".join(_section(group, groups[group]) for group in shown))
+
+
+def _section(name: str, jobs: list[dict[str, Any]]) -> str:
+    if not jobs:
+        return f"No {name.partition('/')[0].lower()} jobs."
+    lines = [f"{f' {name} Jobs ':-^60}"]
+    lines += [
+        f"{_local_time(job['start-time'])} : {job['jid']} : {job['name']} ({job['state']})"
+        for job in sorted(jobs, key=lambda job: job["start-time"])
+    ]
+    return "\n".join([*lines, "-" * 60])
+
+
+def _local_time(millis: int) -> str:
+    return time.strftime("%d.%m.%Y %H:%M:%S", time.localtime(millis / 1000))
