@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Any
 
+from yarnflow.common.types import Row
 from yarnflow.errors import ProgramError
+from yarnflow.functions.expressions import VALUE_COLUMN
 
 
 def bind(function: Any, method: str) -> Callable[..., Any]:
@@ -31,10 +33,17 @@ def bind(function: Any, method: str) -> Callable[..., Any]:
 
 
 def bind_key(key: Any) -> Callable[[Any], Any]:
-    """Return key(record) for a callable, a KeySelector, or a field's name or position."""
+    """Return key(record) for a callable, a KeySelector, or a field's name or position; the name of the one column
+    of plain values is the value itself."""
+    if isinstance(key, str) and key == VALUE_COLUMN:
+        return _value_or_field
     if isinstance(key, (int, str)):
         return operator.itemgetter(key)
     return bind(key, "get_key")
+
+
+def _value_or_field(record: Any) -> Any:
+    return record[VALUE_COLUMN] if isinstance(record, (Row, dict)) else record
 
 
 def open_functions(functions: Iterable[Any], runtime_context: Any) -> None:
