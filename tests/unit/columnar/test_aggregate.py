@@ -186,3 +186,9 @@ def test_nan_is_treated_as_on_rows(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["min", "max", "min_by", "max_by", "sum"])
 def test_strings_fall_back_to_rows(kind: str) -> None:
     check(AggregateSpec(kind, "value", "key"), [columns_of([Row(key=1, value=v) for v in ("b", "a", "c")])])
+
+
+def test_plain_values_fall_back_to_rows_by_the_name_of_their_column() -> None:
+    given_batches: list[Batch] = [columns_of([3, 4, 3]), RowBatch([3, 5]), columns_of(["a"])]
+    result = run_columns(AggregateSpec("count", 0, "value"), given_batches)
+    assert records(result) == [(3, 1), (4, 1), (3, 2), (3, 3), (5, 1), ("a", 1)]

@@ -4,8 +4,9 @@
     <base>/<bucket>/part-<uid>-<subtask>-<n>                           published by `finish`
 
 Without checkpoints a failed job reads its whole input again. The uid is the same for every attempt, so a restarted
-writer publishes under the names of the earlier one; what that one published beyond, is removed. Nobody ever sees
-a record twice, and nothing is visible of a job that failed before the end.
+writer publishes under the names of the earlier one; what that one published beyond, is removed. After a job has
+finished, each record is there once. A job that failed for good may have left the files of those subtasks that had
+reached their end; those of all others are gone.
 """
 
 from __future__ import annotations
