@@ -1,0 +1,67 @@
+"""Results on their way to the client."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+from yarnflow.functions.batch import RowBatch
+from yarnflow.functions.runtime_context import RuntimeContext
+from yarnflow.graph.operators import CollectSpec, Operator
+from yarnflow.runtime.operators.base import OperatorContext
+from yarnflow.runtime.operators.collect import LATENCY, MESSAGE_RECORDS, WINDOW, CollectOperator
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def make() -> tuple[CollectOperator, list[Any], Clock]:
+    sent: list[Any] = []
+    context = OperatorContext(
+        "0" * 32, "t", "e", 0, 1, 128, 0, {}, RuntimeContext("t", 1, 128, 0, 0), sent.append
+    )
+    clock = Clock()
+    return CollectOperator(Operator("0" * 32, "Collect", CollectSpec("c")), context, clock), sent, clock
+
+
+def test_a_slow_client_stops_the_operator_and_gets_everything_in_order() -> None:
+    operator, sent, _ = make()
+    written = 0
+    while operator.has_room():
+        operator.process_batch(RowBatch(list(range(written, written + 3000))), 0)
+        written += 3000
+    assert len(sent) == WINDOW
+    assert written <= (WINDOW + 1) * MESSAGE_RECORDS + 3000
+    operator.finish()
+    assert not operator.drained()
+    operator.acknowledge(0)
+    operator.acknowledge(1)
+    assert operator.drained()
+    assert [message.sequence for message in sent] == list(range(len(sent)))
+    assert [row for message in sent for row in pickle.loads(message.rows)] == list(range(written))
+
+
+def test_few_records_leave_when_the_input_pauses_or_after_a_moment() -> None:
+    operator, sent, clock = make()
+    operator.process_batch(RowBatch([1]), 0)
+    assert sent == []
+    operator.flush()
+    assert len(sent) == 1
+    operator.process_batch(RowBatch([2]), 0)
+    clock.now += LATENCY
+    operator.process_batch(RowBatch([3]), 0)
+    assert len(sent) == 2
+
+
+def test_objects_of_the_users_program_travel() -> None:
+    class Local:
+        value = 5
+
+    operator, sent, _ = make()
+    operator.process_batch(RowBatch([Local()]), 0)
+    operator.finish()
+    assert pickle.loads(sent[0].rows)[0].value == 5
