@@ -111,10 +111,11 @@ class Master:
         """Everything listens: say where, and begin with what the application is for."""
         url = f"http://{self._environment.host}:{address.web_port}"
         logger.info("JobManager Web Interface: %s", url)
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, self._announce, address.rpc, url)
         if self._deployment.mode is Mode.PER_JOB:
+            # Before the client is told where to ask for it.
             job_id = await per_job.submit(self._environment.directory, dispatcher)
+        await asyncio.get_running_loop().run_in_executor(None, self._announce, address.rpc, url)
+        if self._deployment.mode is Mode.PER_JOB:
             if not self._deployment.detached:
                 self._program = asyncio.create_task(per_job.end_without_client(job_id, dispatcher))
         elif self._deployment.mode is Mode.APPLICATION:

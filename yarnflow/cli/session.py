@@ -51,7 +51,8 @@ def command(
     """Start a session: a JobManager on YARN that runs any number of jobs.
 
     The next `yarnflow run` finds it. Without -d this command stays attached: it takes `help` and `stop`, and ends
-    the session on Ctrl-C. With -id it attaches to a session that runs: `echo stop | yarn-session.sh -id ID` ends it.
+    the session on Ctrl-C. With -id it attaches to a session that runs: `echo stop | yarn-session.sh -id ID` ends
+    it.
     """
     config = load_configuration(config_dir, {**properties, **yarn})
     if query:
