@@ -39,7 +39,6 @@ from yarnflow.runtime.rpc.messages import (
     WorkerSetup,
 )
 from yarnflow.runtime.taskmanager.parent_death import die_with_parent
-from yarnflow.runtime.taskmanager.parent_death import die_with_parent
 from yarnflow.runtime.taskmanager.task import Task
 from yarnflow.runtime.taskmanager.worker_log import WorkerLog
 
