@@ -41,6 +41,8 @@ def processes(tmp_path):
             "restart-strategy.fixed-delay.attempts": "5",
             "restart-strategy.fixed-delay.delay": "100 ms",
             "taskmanager.registration.timeout": "20 s",
+            "heartbeat.interval": "200 ms",
+            "heartbeat.timeout": "2 s",
         },
     )
     cluster.start_jobmanager()
@@ -191,6 +193,18 @@ def test_a_stuck_worker_dies_with_its_supervisor(processes, tmp_path):
     processes.kill("tm-a")
     processes.kill("tm-b")
     eventually(lambda: not any(alive(pid) for pid in pids))
+
+
+def test_a_frozen_taskmanager_is_given_up_and_comes_back(processes):
+    start_two(processes)
+    frozen = processes.process("tm-a")
+    os.kill(frozen.pid, signal.SIGSTOP)
+    try:
+        eventually(lambda: [tm["id"] for tm in taskmanagers(processes)] == ["tm-b"])
+    finally:
+        os.kill(frozen.pid, signal.SIGCONT)
+    eventually(lambda: len(taskmanagers(processes)) == 2)
+    assert count_keys(processes) == EXPECTED
 
 
 def test_logs_of_taskmanagers_can_be_read(processes):

@@ -26,9 +26,15 @@ def test_failure_rate_forgets_old_failures():
 
 
 def exponential(**changes) -> ExponentialDelay:
-    settings = dict(
-        initial=1.0, maximum=8.0, multiplier=2.0, reset_after=100.0, jitter=0.0, attempts=None, random=lambda: 0.5
-    )
+    settings = {
+        "initial": 1.0,
+        "maximum": 8.0,
+        "multiplier": 2.0,
+        "reset_after": 100.0,
+        "jitter": 0.0,
+        "attempts": None,
+        "random": lambda: 0.5,
+    }
     return ExponentialDelay(**{**settings, **changes})
 
 
