@@ -158,9 +158,7 @@ class DataExchange:
         blocking = exchange is Exchange.BLOCKING
         if channel.peer == self.address:
             local = self._local(channel.channel_id)
-            return (
-                HeldOutput(channel.channel_id, self._store(), None, local) if blocking else LocalOutput(local)
-            )
+            return HeldOutput(channel.channel_id, self._store(), None, local) if blocking else LocalOutput(local)
         connection = self._connect(channel.peer)
         number = self._next_number[connection]
         self._next_number[connection] = number + 1

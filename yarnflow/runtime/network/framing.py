@@ -85,9 +85,7 @@ class FrameReader:
                 if kind is None:
                     raise ProtocolError(f"unknown frame kind {code}")
                 if length > MAX_PAYLOAD:
-                    raise ProtocolError(
-                        f"a frame of {length} bytes is above the limit of {MAX_PAYLOAD} bytes"
-                    )
+                    raise ProtocolError(f"a frame of {length} bytes is above the limit of {MAX_PAYLOAD} bytes")
                 start = position + HEADER.size
                 if available < start + length:
                     break

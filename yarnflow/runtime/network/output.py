@@ -271,6 +271,4 @@ def slice_batch(batch: Batch, start: int, length: int) -> Batch:
             batch.scalar,
         )
     stop = start + length
-    return RowBatch(
-        batch.rows[start:stop], None if batch.timestamps is None else batch.timestamps[start:stop]
-    )
+    return RowBatch(batch.rows[start:stop], None if batch.timestamps is None else batch.timestamps[start:stop])

@@ -238,9 +238,7 @@ class Distribution(_Buffered):
         spread: batch, number of channels -> one part per channel.
     """
 
-    def __init__(
-        self, channels: Sequence[OutputChannel], spread: Callable[[Batch, int], Sequence[Batch]]
-    ) -> None:
+    def __init__(self, channels: Sequence[OutputChannel], spread: Callable[[Batch, int], Sequence[Batch]]) -> None:
         super().__init__(channels)
         self._spread = spread
 

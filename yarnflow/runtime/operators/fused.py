@@ -30,22 +30,26 @@ class FusedOperator(StreamOperator):
     Args:
         operator: the tree's root.
         context: where it runs.
-        functions: all user functions in the tree, root first.
+        functions: operator name and user function of all steps of the tree, root first.
         tree: compiled.
         consumers: per output of the tree, who gets its batches, or the hash partition that the
             compiled code appends to itself.
+
+    Attributes:
+        opening: name of the operator whose function is being opened, for error messages.
     """
 
     def __init__(
         self,
         operator: Operator,
         context: OperatorContext,
-        functions: Sequence[Any],
+        functions: Sequence[tuple[str, Any]],
         tree: CompiledTree,
         consumers: Sequence[Emit | HashPartition],
     ) -> None:
         super().__init__(operator, context)
         self._functions = functions
+        self.opening = ""
         self._tree = tree
         self._emits = [
             (index, consumer)
@@ -55,7 +59,10 @@ class FusedOperator(StreamOperator):
         self._routed = [consumer for consumer in consumers if isinstance(consumer, HashPartition)]
 
     def open(self) -> None:
-        open_functions(reversed(self._functions), self.context.runtime_context)
+        for name, function in reversed(self._functions):
+            self.opening = name
+            open_functions([function], self.context.runtime_context)
+        self.opening = ""
 
     def process_batch(self, batch: Batch, input_index: int) -> None:
         assert isinstance(batch, RowBatch)
@@ -78,4 +85,4 @@ class FusedOperator(StreamOperator):
             partition.end()
 
     def close(self) -> None:
-        close_functions(self._functions)
+        close_functions([function for _, function in self._functions])

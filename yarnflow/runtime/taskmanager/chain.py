@@ -151,7 +151,7 @@ class RunningChain:
 
     def _fuse(self, root: int) -> FusedOperator:
         """Make one operator of the map-like ones from `root` on."""
-        functions: list[Any] = []
+        functions: list[tuple[str, Any]] = []
         consumers: list[Emit | HashPartition] = []
         routes: dict[int, Route] = {}
 
@@ -159,7 +159,7 @@ class RunningChain:
             spec = self._chain.operators[index].spec
             kind, method = _FUSABLE[type(spec)]
             function = spec.function  # type: ignore[attr-defined]
-            functions.append(function)
+            functions.append((self._chain.operators[index].name, function))
             made = Step(index, kind, bind(function, method), ElementContext() if kind is Kind.PROCESS else None)
             convert = self._converter(index)
             if convert is None:

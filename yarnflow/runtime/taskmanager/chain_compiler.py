@@ -259,9 +259,7 @@ class _Writer:
         if route is not None:
             at = (route.operator, True, record)
             if self._timed:
-                self._line(
-                    indent, f"a, b = route{consumer}[key{consumer}({record})]; a({record}); b(time)", at
-                )
+                self._line(indent, f"a, b = route{consumer}[key{consumer}({record})]; a({record}); b(time)", at)
             else:
                 self._line(indent, f"route{consumer}[key{consumer}({record})]({record})", at)
             return
@@ -292,7 +290,7 @@ class _Writer:
             tag_of = f"g{self._fresh()}"
             self._line(indent + 2, f"{tag_of}, {value} = {value}", at)
             for tag, consumer in step.tagged:
-                self._line(indent + 2, f"if {tag_of} == {self._bind('t', tag)}:")
+                self._line(indent + 2, f"if {tag_of} == {self._bind('tag', tag)}:")
                 self._consume(consumer, value, indent + 3)
         else:
             self._line(indent + 2, "pass")

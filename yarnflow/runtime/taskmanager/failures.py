@@ -15,6 +15,7 @@ from typing import Any
 import yarnflow
 from yarnflow.errors import YarnflowError
 from yarnflow.runtime.operators.base import StreamOperator
+from yarnflow.runtime.operators.fused import FusedOperator
 from yarnflow.runtime.operators.keyed import shorten
 from yarnflow.runtime.rpc.messages import TaskFailure
 from yarnflow.runtime.taskmanager.chain_compiler import GENERATED, operator_at
@@ -80,8 +81,10 @@ def _where(error: BaseException, names: Sequence[str]) -> tuple[str, Any, bool]:
             found = (names[position.operator], position.record, position.in_key)
         elif frame.f_code.co_filename != GENERATED:
             owner = frame.f_locals.get("self")
-            # A fused operator is found by the generated line; its own frame says only where the tree begins.
-            if isinstance(owner, StreamOperator) and not hasattr(owner, "_tree"):
+            if isinstance(owner, FusedOperator):
+                # Its generated lines tell more; its own frame matters while functions are opened.
+                found = (owner.opening, _UNKNOWN, False) if owner.opening else found
+            elif isinstance(owner, StreamOperator):
                 found = (owner.operator.name, frame.f_locals.get("record", _UNKNOWN), False)
         trace = trace.tb_next
     return found

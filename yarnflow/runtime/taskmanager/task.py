@@ -158,9 +158,7 @@ class Task:
     def tick(self, now: float) -> None:
         """Look at deadlines."""
         if self._fail_at is not None and now >= self._fail_at and not self.state.terminal:
-            self._fail(
-                ClusterError(f"{self._loss}. The worker at the other end has died or cannot be reached")
-            )
+            self._fail(ClusterError(f"{self._loss}. The worker at the other end has died or cannot be reached"))
 
     # -- work ------------------------------------------------------------------------------------------------
 
@@ -246,16 +244,12 @@ class Task:
         wakeup = None
         if self._chain is not None and self._chain.source is not None and not self._ending:
             wakeup = self._chain.source.next_wakeup()
-        return min(
-            math.inf if wakeup is None else wakeup, math.inf if self._fail_at is None else self._fail_at
-        )
+        return min(math.inf if wakeup is None else wakeup, math.inf if self._fail_at is None else self._fail_at)
 
     def uses(self, channel_id: str) -> bool:
         """Whether a channel is this task's."""
         return any(channel.channel_id == channel_id for channel in self._input.channels) or any(
-            channel.channel_id == channel_id
-            for partition in self._partitions
-            for channel in partition.channels
+            channel.channel_id == channel_id for partition in self._partitions for channel in partition.channels
         )
 
     def _has_room(self, chain: RunningChain) -> bool:
@@ -370,6 +364,4 @@ class Task:
             import cloudpickle  # only jobs with accumulators need it
 
             accumulators = cloudpickle.dumps(self._accumulators)
-        self._send(
-            TaskStateChanged(self.deployment.execution_id, state, failure, self.metrics(), accumulators)
-        )
+        self._send(TaskStateChanged(self.deployment.execution_id, state, failure, self.metrics(), accumulators))

@@ -83,9 +83,7 @@ class Worker:
         )
         name = f"slot-{setup.slot_index}-{os.getpid()}.sock"
         socket_path = os.path.join(setup.socket_directory, name) if setup.socket_directory else ""
-        address = self._exchange.listen(
-            setup.host, _ports(setup.data_port_range), socket_path, setup.machine_id
-        )
+        address = self._exchange.listen(setup.host, _ports(setup.data_port_range), socket_path, setup.machine_id)
         self._tasks: dict[str, Task] = {}
         self._running: list[Task] = []
         self._job_config = Configuration(setup.config)
@@ -172,9 +170,7 @@ class Worker:
             self._next_report = now + REPORT
             self._exchange.tick(now)
             if self._running:
-                self.send(
-                    TasksReport({task.deployment.execution_id: task.metrics() for task in self._running})
-                )
+                self.send(TasksReport({task.deployment.execution_id: task.metrics() for task in self._running}))
             sys.stdout.flush()
 
     # -- messages --------------------------------------------------------------------------------------------

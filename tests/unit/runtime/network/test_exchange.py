@@ -279,9 +279,7 @@ def test_held_results_in_one_worker_come_as_the_consumer_takes_them(net: Net) ->
     assert rows == list(range(20_000))
 
 
-def test_held_results_beyond_the_memory_bound_come_from_disk(
-    net: Net, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_held_results_beyond_the_memory_bound_come_from_disk(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange_module, "HELD_MEMORY", 10_000)
     producer, consumer = net.node(), net.node()
     output = producer.exchange.open_output(Channel("c", consumer.address, 0), Exchange.BLOCKING)

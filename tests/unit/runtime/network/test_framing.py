@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yarnflow.errors import ProtocolError
@@ -31,6 +31,7 @@ def test_a_stream_split_at_every_byte_gives_the_same_frames() -> None:
         assert reader.pending() == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1))
 def test_a_stream_in_pieces_of_any_size_gives_the_same_frames(sizes: list[int]) -> None:
     stream = _bytes(_FRAMES * 3)

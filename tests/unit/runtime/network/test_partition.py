@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yarnflow.errors import ProgramError
@@ -63,6 +63,7 @@ def _identity(record: Any) -> Any:
 _KEYS = st.one_of(st.integers(), st.text(max_size=4), st.booleans(), st.floats(allow_nan=False), st.none())
 
 
+@settings(deadline=None)
 @given(st.lists(_KEYS), st.integers(2, 5), st.booleans())
 def test_hash_sends_each_key_to_its_subtask_in_order(keys: list[Any], count: int, timed: bool) -> None:
     channels = _channels(count)
@@ -117,6 +118,7 @@ def test_small_batches_to_another_worker_are_joined_until_flushed() -> None:
 
 
 @pytest.mark.parametrize("rule", [Partitioning.REBALANCE, Partitioning.RESCALE])
+@settings(deadline=None)
 @given(sizes=st.lists(st.integers(0, 7)), count=st.integers(2, 4))
 def test_round_robin_deals_evenly_across_batches(rule: Partitioning, sizes: list[int], count: int) -> None:
     channels = _channels(count)
@@ -179,9 +181,7 @@ def test_global_uses_the_first_consumer_and_ends_all() -> None:
 
 def _custom(choose: Callable[[Any, int], Any], count: int = 3) -> tuple[list[Recorder], Any]:
     channels = _channels(count)
-    return channels, make_partition(
-        Partitioning.CUSTOM, channels, 128, key=lambda row: row[0], choose=choose
-    )
+    return channels, make_partition(Partitioning.CUSTOM, channels, 128, key=lambda row: row[0], choose=choose)
 
 
 def test_a_custom_partitioner_gets_key_and_count() -> None:

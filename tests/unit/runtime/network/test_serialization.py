@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yarnflow.common.types import Row
@@ -42,6 +42,7 @@ _VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(_VALUES), st.booleans())
 def test_rows_and_timestamps_survive(rows: list[Any], timed: bool) -> None:
     times = list(range(-1, len(rows) - 1)) if timed else None
@@ -96,7 +97,7 @@ def test_objects_of_local_classes_travel() -> None:
 
 def test_what_cannot_be_pickled_is_named() -> None:
     generator: Callable[[], Any] = lambda: (x for x in ())  # noqa: E731
-    with pytest.raises(ProgramError, match="cannot be sent to another process.*generator"):
+    with pytest.raises(ProgramError, match=r"cannot be sent to another process.*generator"):
         dump_object([generator()])
 
 

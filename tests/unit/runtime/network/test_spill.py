@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yarnflow.runtime.network.framing import FrameKind
 from yarnflow.runtime.network.spill import MemoryBudget, SpillingQueue
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=50)), st.integers(0, 400))
 def test_frames_come_back_in_order_wherever_they_were(
     tmp_path_factory: pytest.TempPathFactory, payloads: list[bytes], limit: int

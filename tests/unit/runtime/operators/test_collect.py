@@ -21,9 +21,7 @@ class Clock:
 
 def make() -> tuple[CollectOperator, list[Any], Clock]:
     sent: list[Any] = []
-    context = OperatorContext(
-        "0" * 32, "t", "e", 0, 1, 128, 0, {}, RuntimeContext("t", 1, 128, 0, 0), sent.append
-    )
+    context = OperatorContext("0" * 32, "t", "e", 0, 1, 128, 0, {}, RuntimeContext("t", 1, 128, 0, 0), sent.append)
     clock = Clock()
     return CollectOperator(Operator("0" * 32, "Collect", CollectSpec("c")), context, clock), sent, clock
 

@@ -6,7 +6,7 @@ from collections import namedtuple
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yarnflow.common.types import Row
@@ -48,6 +48,7 @@ def run(spec: OperatorSpec, *batches: list[Any], times: list[list[int]] | None =
     return [row for batch in out for row in batch.rows]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers()), max_size=30), st.integers(0, 30), st.booleans())
 def test_reduce_emits_every_update_or_only_the_final_values(
     rows: list[tuple[int, int]], cut: int, final_only: bool
@@ -209,7 +210,7 @@ def test_plain_values_have_only_field_zero() -> None:
 
 
 def test_a_tuple_has_no_names() -> None:
-    with pytest.raises(ProgramError, match="'name'.*no such field"):
+    with pytest.raises(ProgramError, match=r"'name'.*no such field"):
         run(AggregateSpec("max", "name", 0), [("a", 1), ("a", 2)])
 
 

@@ -60,7 +60,9 @@ class Clock:
         return self.now
 
 
-def make(source: Source, index: int = 0, parallelism: int = 1, watermarks: Any = None) -> tuple[SourceOperator, list[Any], Clock]:
+def make(
+    source: Source, index: int = 0, parallelism: int = 1, watermarks: Any = None
+) -> tuple[SourceOperator, list[Any], Clock]:
     context = OperatorContext(
         "0" * 32, "t", "e", index, parallelism, 128, 0, {},
         RuntimeContext("t", parallelism, 128, index, 0), lambda message: None,

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yarnflow.functions.output_tag import OutputTag
@@ -106,7 +106,7 @@ class _Builder:
     def consumers(self, depth: int) -> list[Step | int]:
         found: list[Step | int] = []
         for _ in range(self.draw(st.sampled_from([1, 1, 1, 2]))):
-            if depth < 4 and self.draw(st.booleans()):
+            if depth < 3 and self.draw(st.booleans()):
                 found.append(self.step(depth + 1))
             else:
                 found.append(self.output())
@@ -147,7 +147,8 @@ def interpret(step: Step, value: Any, time: int | None, out: list[list[Any]]) ->
                 give(step.children, item)
 
 
-@given(trees(), st.lists(st.integers(-20, 20)), st.lists(st.integers(-20, 20)))
+@settings(deadline=None)
+@given(trees(), st.lists(st.integers(-20, 20), max_size=12), st.lists(st.integers(-20, 20), max_size=5))
 def test_compiled_trees_agree_with_the_interpreter(
     tree: tuple[Step, int], rows: list[int], later: list[int]
 ) -> None:
@@ -166,9 +167,7 @@ def test_compiled_trees_agree_with_the_interpreter(
 
 
 def test_a_linear_tree_is_one_comprehension() -> None:
-    tree = CompiledTree(
-        Step(0, Kind.MAP, _add, children=[Step(1, Kind.FILTER, _odd, children=[0])]), 1
-    )
+    tree = CompiledTree(Step(0, Kind.MAP, _add, children=[Step(1, Kind.FILTER, _odd, children=[0])]), 1)
     assert tree.plain([1, 2, 3]) == ([3],)
 
 
