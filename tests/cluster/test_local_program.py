@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,28 @@ env.execute()
     assert out.split()[-1] == "found"
     assert err == ""
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_shipped_files_reach_the_workers(tmp_path):
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "shipped_package.py").write_text("def triple(x):\n    return 3 * x\n")
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
+        archive.writestr("inner.txt", "from the archive")
+    process = start(
+        tmp_path,
+        """
+env.add_python_file("lib")
+env.add_python_archive("data.zip", "data")
+def use(value):
+    import shipped_package
+    return shipped_package.triple(value), open("data/inner.txt").read()
+with numbers(3).map(use).execute_and_collect() as results:
+    print(sorted(results))
+""",
+    )
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert out.strip() == str([(n, "from the archive") for n in (3, 6, 9)])
 
 
 def test_a_program_without_execute_starts_nothing(tmp_path):

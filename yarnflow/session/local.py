@@ -10,11 +10,13 @@ import atexit
 import pickle
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yarnflow.config.configuration import Configuration
+from yarnflow.config.core import PythonOptions
 from yarnflow.errors import JobCancelledError, JobFailedError
 from yarnflow.graph.job_graph import JobGraph
 from yarnflow.runtime.taskmanager.worker_spawn import spawn_worker
@@ -22,6 +24,9 @@ from yarnflow.runtime.taskmanager.worker_spawn import spawn_worker
 if TYPE_CHECKING:
     from yarnflow.runtime.jobmanager.views import ExceptionView, JobResult
     from yarnflow.runtime.minicluster import MiniCluster
+
+#: Keys of options that name files for the workers.
+_SHIPPING = (PythonOptions.FILES.key, PythonOptions.ARCHIVES.key, PythonOptions.REQUIREMENTS.key)
 
 _lock = threading.Lock()
 _cluster: MiniCluster | None = None
@@ -38,9 +43,27 @@ class LocalExecutor:
         self._cluster = cluster
 
     def submit(self, job: JobGraph, config: Configuration) -> LocalJob:
-        """Submit a job."""
+        """Submit a job. Raises ProgramMissingError when a file that it ships is not there."""
         cluster = self._cluster or local_cluster(config, job.slots_needed())
+        if any(key in config for key in _SHIPPING):
+            job = _ship(cluster, job, config)
         return LocalJob(cluster, job, cluster.submit(job))
+
+
+def _ship(cluster: MiniCluster, job: JobGraph, config: Configuration) -> JobGraph:
+    """Put the files that the job ships where its workers fetch them."""
+    # Few local programs ship anything, and this loads the file systems.
+    from yarnflow.session.artifacts import ShippedFiles
+
+    async def pieces(path: Path) -> AsyncIterator[bytes]:
+        with path.open("rb") as file:
+            while piece := file.read(1 << 20):
+                yield piece
+
+    with ShippedFiles(config) as shipped:
+        for path in shipped.files.values():
+            cluster.call(cluster.dispatcher.put_blob(pieces(path)))
+        return replace(job, artifacts=(*job.artifacts, *shipped.artifacts))
 
 
 def local_cluster(config: Configuration, slots: int) -> MiniCluster:
