@@ -150,6 +150,8 @@ def deploy_session(show: Show, env: dict[str, str]) -> str:
     """Start a detached session, print the JobManager's address, and return the application id."""
     with show.step("Deploy a session: an ApplicationMaster with the JobManager"):
         options = ["-d", "-jm", "1024m", "-tm", "1024m", "-s", "2", "-nm", "demo"]
+        # The nodes are this machine, so the Python that runs this is there already: nothing is packed.
+        options += ["-D", f"yarn.python-environment=python://{sys.executable}"]
         output = show.run([python_script("bin/yarn-session.sh"), *options], env)
     for word in output.split():
         if word.startswith("application_"):
