@@ -40,11 +40,13 @@ from yarnflow.runtime.jobmanager.dispatcher_machine import (
 )
 from yarnflow.runtime.jobmanager.driver import FinalStatus
 from yarnflow.runtime.jobmanager.job_master import JobMaster
-from yarnflow.runtime.jobmanager.job_master_machine import (
+from yarnflow.runtime.jobmanager.job_master_events import (
     CancelRequested,
+    JobStarted,
+)
+from yarnflow.runtime.jobmanager.job_master_machine import (
     JobMasterMachine,
     JobMasterSettings,
-    JobStarted,
 )
 from yarnflow.runtime.jobmanager.resource_manager import ResourceManager
 from yarnflow.runtime.jobmanager.views import (

@@ -19,7 +19,10 @@ from yarnflow.runtime.jobmanager.dispatcher import Dispatcher
 from yarnflow.runtime.jobmanager.dispatcher_machine import ClusterEnd, DispatcherMachine
 from yarnflow.runtime.jobmanager.driver import FinalStatus, ResourceDriver, WorkerSpec
 from yarnflow.runtime.jobmanager.resource_manager import HeartbeatSettings, ResourceManager
-from yarnflow.runtime.jobmanager.slot_manager_machine import SlotManagerMachine, SlotManagerSettings
+from yarnflow.runtime.jobmanager.slot_manager_machine import (
+    SlotManagerMachine,
+    SlotManagerSettings,
+)
 from yarnflow.runtime.rpc.channel import RpcServer
 
 

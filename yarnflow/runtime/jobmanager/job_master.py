@@ -12,10 +12,9 @@ from typing import Protocol
 
 from yarnflow.errors import ProtocolError
 from yarnflow.runtime.clock import Clock
-from yarnflow.runtime.jobmanager import job_master_machine as machine_module
-from yarnflow.runtime.jobmanager import job_views
+from yarnflow.runtime.jobmanager import job_master_events, job_views
 from yarnflow.runtime.jobmanager.collect_buffer import CollectBuffer
-from yarnflow.runtime.jobmanager.job_master_machine import (
+from yarnflow.runtime.jobmanager.job_master_events import (
     CancelExecution,
     DeclareSlots,
     Deploy,
@@ -24,9 +23,11 @@ from yarnflow.runtime.jobmanager.job_master_machine import (
     JobEnded,
     JobMasterEffect,
     JobMasterEvent,
-    JobMasterMachine,
     ReturnSlot,
     WakeUp,
+)
+from yarnflow.runtime.jobmanager.job_master_machine import (
+    JobMasterMachine,
 )
 from yarnflow.runtime.jobmanager.views import CollectedPage, JobDetail, JobOverview, JobResult
 from yarnflow.runtime.mailbox import Mailbox
@@ -172,7 +173,7 @@ class JobMaster:
             self._slots.declare_slots(self, effect.count)
         elif isinstance(effect, ReturnSlot):
             self._slots.return_slot(effect.allocation_id)
-        elif isinstance(effect, machine_module.WakeAt):
+        elif isinstance(effect, job_master_events.WakeAt):
             self._wake_at(effect.time)
         elif isinstance(effect, ForgetResults):
             self._forget(effect.execution_ids)

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from dataclasses import fields
 
 from yarnflow.runtime.jobmanager.execution_graph import Execution, Subtask
-from yarnflow.runtime.jobmanager.job_master_machine import JobMasterMachine
+from yarnflow.runtime.jobmanager.job_master_machine import (
+    JobMasterMachine,
+)
 from yarnflow.runtime.jobmanager.views import (
     AttemptView,
     JobDetail,

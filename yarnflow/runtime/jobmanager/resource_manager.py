@@ -13,17 +13,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from yarnflow.runtime.clock import Clock
-from yarnflow.runtime.jobmanager import slot_manager_machine as machine_module
+from yarnflow.runtime.jobmanager import slot_manager_events
 from yarnflow.runtime.jobmanager.driver import FinalStatus, ResourceDriver, WorkerSpec
 from yarnflow.runtime.jobmanager.job_master import JobMaster
-from yarnflow.runtime.jobmanager.job_master_machine import (
+from yarnflow.runtime.jobmanager.job_master_events import (
     ExecutionReported,
     MetricsReported,
     ResourcesMissing,
     SlotGranted,
     SlotsGone,
 )
-from yarnflow.runtime.jobmanager.slot_manager_machine import (
+from yarnflow.runtime.jobmanager.slot_manager_events import (
     CancelRequest,
     Free,
     Grant,
@@ -35,11 +35,9 @@ from yarnflow.runtime.jobmanager.slot_manager_machine import (
     SlotFailed,
     SlotManagerEffect,
     SlotManagerEvent,
-    SlotManagerMachine,
     SlotPrepared,
     SlotReturned,
     SlotsDeclared,
-    SlotState,
     TaskManagerLost,
     TaskManagerRegistered,
     TellResourcesMissing,
@@ -47,6 +45,12 @@ from yarnflow.runtime.jobmanager.slot_manager_machine import (
     Tick,
     WorkerEnded,
     WorkerStarted,
+)
+from yarnflow.runtime.jobmanager.slot_manager_machine import (
+    SlotManagerMachine,
+)
+from yarnflow.runtime.jobmanager.slots import (
+    SlotState,
 )
 from yarnflow.runtime.jobmanager.views import LogFile, TaskManagerView
 from yarnflow.runtime.mailbox import Mailbox
@@ -381,7 +385,7 @@ class ResourceManager:
                 self._jobs[effect.job_id].post(ResourcesMissing(effect.explanation))
         elif isinstance(effect, RefuseTaskManager):
             self._refuse(effect.taskmanager_id, effect.reason)
-        elif isinstance(effect, machine_module.WakeAt):
+        elif isinstance(effect, slot_manager_events.WakeAt):
             self._wake_at(effect.time)
         else:
             self._drive(effect)

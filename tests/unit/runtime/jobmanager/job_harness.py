@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from yarnflow.graph.job_graph import JobGraph
 from yarnflow.runtime.jobmanager.execution_graph import GrantedSlot
-from yarnflow.runtime.jobmanager.job_master_machine import (
+from yarnflow.runtime.jobmanager.job_master_events import (
     CancelExecution,
     CancelRequested,
     DeclareSlots,
@@ -14,14 +14,16 @@ from yarnflow.runtime.jobmanager.job_master_machine import (
     JobEnded,
     JobMasterEffect,
     JobMasterEvent,
-    JobMasterMachine,
-    JobMasterSettings,
     JobStarted,
     ReturnSlot,
     SlotGranted,
     SlotsGone,
     WakeAt,
     WakeUp,
+)
+from yarnflow.runtime.jobmanager.job_master_machine import (
+    JobMasterMachine,
+    JobMasterSettings,
 )
 from yarnflow.runtime.jobmanager.restart_strategy import NoRestart, RestartStrategy
 from yarnflow.runtime.rpc.messages import DataAddress, TaskDeployment, TaskFailure

@@ -7,7 +7,7 @@ from tests.unit.runtime.jobmanager.job_harness import JobHarness
 from yarnflow.errors import JobSubmissionError
 from yarnflow.graph.job_graph import Exchange, Partitioning
 from yarnflow.runtime.jobmanager import job_views
-from yarnflow.runtime.jobmanager.job_master_machine import (
+from yarnflow.runtime.jobmanager.job_master_events import (
     ExecutionReported,
     JobBroken,
     JobStarted,
@@ -466,3 +466,13 @@ def test_contradictory_graphs_are_refused(vertices, edges, text):
     full = [(source, target, Partitioning.HASH, Exchange.PIPELINED) for source, target in edges]
     with pytest.raises(JobSubmissionError, match=text):
         JobHarness(graph(vertices, full))
+
+
+def test_a_worker_cannot_begin_to_cancel_a_task():
+    harness = running()
+    harness.report("source/0", ExecutionState.CANCELING)
+    assert harness.state("source/0") is RUNNING
+    harness.report("source/0", CANCELED)
+    harness.confirm_cancels()
+    assert harness.ended is JobStatus.FAILED
+    assert "not by the JobManager" in harness.machine.exceptions[0].failure.message

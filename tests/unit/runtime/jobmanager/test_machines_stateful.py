@@ -10,9 +10,12 @@ from tests.unit.runtime.jobmanager.graphs import graph, vertex
 from tests.unit.runtime.jobmanager.job_harness import JobHarness
 from yarnflow.graph.job_graph import Exchange, Partitioning
 from yarnflow.runtime.jobmanager.execution_graph import DEPLOYED
-from yarnflow.runtime.jobmanager.job_master_machine import JobStarted, ResourcesMissing
+from yarnflow.runtime.jobmanager.job_master_events import (
+    JobStarted,
+    ResourcesMissing,
+)
 from yarnflow.runtime.jobmanager.restart_strategy import FixedDelay
-from yarnflow.runtime.jobmanager.slot_manager_machine import (
+from yarnflow.runtime.jobmanager.slot_manager_events import (
     CancelRequest,
     Free,
     Grant,
@@ -21,8 +24,6 @@ from yarnflow.runtime.jobmanager.slot_manager_machine import (
     RequestWorker,
     Reserve,
     SlotFailed,
-    SlotManagerMachine,
-    SlotManagerSettings,
     SlotPrepared,
     SlotReturned,
     SlotsDeclared,
@@ -33,6 +34,10 @@ from yarnflow.runtime.jobmanager.slot_manager_machine import (
     Tick,
     WorkerEnded,
     WorkerStarted,
+)
+from yarnflow.runtime.jobmanager.slot_manager_machine import (
+    SlotManagerMachine,
+    SlotManagerSettings,
 )
 from yarnflow.runtime.rpc.messages import DataAddress, RegisterTaskManager, TaskFailure
 from yarnflow.runtime.states import ExecutionState

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from yarnflow.runtime.jobmanager.slot_manager_machine import (
+from yarnflow.runtime.jobmanager.slot_manager_events import (
     CancelRequest,
     Free,
     Grant,
@@ -11,8 +11,6 @@ from yarnflow.runtime.jobmanager.slot_manager_machine import (
     Reserve,
     SlotFailed,
     SlotManagerEvent,
-    SlotManagerMachine,
-    SlotManagerSettings,
     SlotPrepared,
     SlotReturned,
     SlotsDeclared,
@@ -23,6 +21,10 @@ from yarnflow.runtime.jobmanager.slot_manager_machine import (
     Tick,
     WorkerEnded,
     WorkerStarted,
+)
+from yarnflow.runtime.jobmanager.slot_manager_machine import (
+    SlotManagerMachine,
+    SlotManagerSettings,
 )
 from yarnflow.runtime.rpc.messages import DataAddress, RegisterTaskManager, TaskFailure
 
