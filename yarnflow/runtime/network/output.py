@@ -145,6 +145,8 @@ class RemoteOutput(OutputChannel):
         self._pending: deque[Batch | Element] = deque()
         #: Records of the first pending batch that were sent already.
         self._offset = 0
+        #: A record could not be encoded when credit arrived: for the task to raise.
+        self._failure: Exception | None = None
 
     def write(self, element: Batch | Element) -> None:
         self._pending.append(element)
@@ -152,15 +154,25 @@ class RemoteOutput(OutputChannel):
             self._pump()
 
     def has_room(self) -> bool:
+        self._raise_failure()
         return len(self._pending) < PENDING_CAPACITY
 
     def drained(self) -> bool:
+        self._raise_failure()
         return not self._pending and self._sender.flushed() >= self._position
 
     def granted(self, credit: int) -> None:
-        """The consumer takes `credit` more bytes."""
+        """The consumer takes `credit` more bytes. What fails here is the task's failure, not the worker's."""
         self._credit += credit
-        self._pump()
+        try:
+            self._pump()
+        except Exception as error:
+            self._pending.clear()
+            self._failure = error
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
 
     def close(self) -> None:
         self._pending.clear()

@@ -4,7 +4,7 @@ Records are pickled with protocol 5. Rows that look like flat tuples or plain va
 (`Pickler.fast`), which halves the cost; looking at a few of them is enough because a wrong guess costs
 space or an exception that leads to the ordinary pickler, never a wrong value. marshal would be faster
 still, but it turns bytearrays and NumPy values into bytes without a word, and checking every value
-for that costs more than it gains (see docs/adr on the exchange format).
+for that costs more than it gains (docs/adr/0006).
 Objects whose classes live in the user's program (`__main__`) need cloudpickle.
 """
 

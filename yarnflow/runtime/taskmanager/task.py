@@ -101,6 +101,9 @@ class Task:
         self._spent = dict.fromkeys(Activity, 0.0)
         self._since = clock()
         self.last_flush = self._since
+        #: Buffer timeouts of outputs that have their own, in seconds; whether some have the job's.
+        self._own_timeouts: list[float] = []
+        self._default_timeout = True
 
     # -- life ------------------------------------------------------------------------------------------------
 
@@ -216,16 +219,23 @@ class Task:
     def flush(self) -> None:
         """Send what is gathered: the input pauses, or the buffer timeout has passed."""
         self.last_flush = self._clock()
-        if self._ending or self._chain is None:
-            if self._chain is not None:
-                self._chain.flush()
+        if self._chain is None:
             return
         try:
             self._chain.flush()
-            for partition in self._partitions:
-                partition.flush()
+            if not self._ending:
+                for partition in self._partitions:
+                    partition.flush()
         except (Exception, SystemExit) as error:
             self._fail(error)
+
+    def buffer_timeout(self, default: float | None) -> float | None:
+        """Seconds between two flushes of a busy task: the shortest that one of its outputs asks for, where
+        `default` is the job's; None for never."""
+        timeouts = self._own_timeouts
+        if self._default_timeout and default is not None:
+            timeouts = [*timeouts, default]
+        return min(timeouts, default=None)
 
     def can_go_on(self) -> bool:
         """Whether a batch waits for this task and its results have somewhere to go."""
@@ -321,6 +331,9 @@ class Task:
                 self._open_channels[gate.input_index] = self._open_channels.get(gate.input_index, 0) + 1
                 self._input.add(self._exchange.open_input(channel, window), gate.input_index)
         self._chain = RunningChain(chain, context, partitions)
+        timeouts = [output.buffer_timeout_ms for output in chain.outputs]
+        self._own_timeouts = [timeout / 1000 for timeout in timeouts if timeout is not None and timeout >= 0]
+        self._default_timeout = None in timeouts or not timeouts
 
     def _partition(self, result: ResultPartition, output: ChainOutput) -> Partition:
         channels = [self._exchange.open_output(channel, result.exchange) for channel in result.channels]

@@ -155,11 +155,10 @@ class Worker:
         return any(task.can_go_on() for task in self._running)
 
     def _flush_due(self, now: float) -> None:
-        timeout = self._buffer_timeout
-        if timeout is not None:
-            for task in self._running:
-                if now - task.last_flush >= timeout:
-                    task.flush()
+        for task in self._running:
+            timeout = task.buffer_timeout(self._buffer_timeout)
+            if timeout is not None and now - task.last_flush >= timeout:
+                task.flush()
 
     def _tick(self, now: float) -> None:
         for task in self._running:

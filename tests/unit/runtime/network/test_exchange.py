@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from yarnflow.errors import ProgramError
 from yarnflow.functions.batch import RowBatch
 from yarnflow.graph.job_graph import Exchange
 from yarnflow.runtime.network import exchange as exchange_module
@@ -364,3 +365,23 @@ def test_without_the_unix_socket_data_goes_over_tcp(net: Net) -> None:
     output, _, task_input = connect(producer, consumer, "c")
     output.write(RowBatch([1]))
     net.until(task_input.has_data)
+
+
+def test_a_record_that_cannot_be_sent_fails_its_own_task_when_credit_comes(net: Net) -> None:
+    producer, consumer = net.node(), net.node()
+    output = producer.exchange.open_output(Channel("bad", consumer.address, 0), Exchange.PIPELINED)
+    output.write(RowBatch([(record for record in ())]))
+    other, _, other_input = connect(producer, consumer, "good")
+    consumer.exchange.open_input(Channel("bad", producer.address, 0), WINDOW)
+    other.write(RowBatch([1]))
+    net.until(other_input.has_data)
+
+    def raised() -> bool:
+        try:
+            output.has_room()
+        except ProgramError:
+            return True
+        return False
+
+    net.until(raised)
+    assert producer.lost == []

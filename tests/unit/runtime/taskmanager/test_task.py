@@ -283,3 +283,30 @@ def test_a_lost_connection_fails_the_task_only_after_a_while(slot: Slot) -> None
     assert failure is not None
     assert "data connection from there" in failure.message
     assert failure.retryable
+
+
+@pytest.mark.parametrize(
+    ("own", "default", "expected"),
+    [
+        ([None], 0.1, 0.1),
+        ([None], None, None),
+        ([20], 0.1, 0.02),
+        ([-1], 0.1, None),
+        ([-1, None, 500], 0.1, 0.1),
+        ([], 0.1, 0.1),
+    ],
+)
+def test_the_shortest_buffer_timeout_counts(
+    slot: Slot, own: list[int | None], default: float | None, expected: float | None
+) -> None:
+    task = slot.deploy(
+        chain(
+            SourceSpec(ListSource([1])),
+            outputs=[
+                ChainOutput(0, edge, Partitioning.FORWARD, buffer_timeout_ms=timeout)
+                for edge, timeout in enumerate(own)
+            ],
+        ),
+        outputs=[(edge, Partitioning.FORWARD, ["reader"]) for edge in range(len(own))],
+    )
+    assert task.buffer_timeout(default) == expected
