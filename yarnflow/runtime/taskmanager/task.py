@@ -100,6 +100,7 @@ class Task:
         self._records_in = 0
         self._spent = dict.fromkeys(Activity, 0.0)
         self._since = clock()
+        self._activity = Activity.IDLE
         self.last_flush = self._since
         #: Buffer timeouts of outputs that have their own, in seconds; whether some have the job's.
         self._own_timeouts: list[float] = []
@@ -135,11 +136,11 @@ class Task:
             self._fail(error)
             activity = Activity.BUSY
         self._since = now = self._clock()
-        if activity is Activity.BUSY:
-            self._spent[activity] += now - waited
-            return True
-        self._spent[activity] += start - waited
-        return False
+        # Between two looks the task went on waiting for what it waited for, or, if it was busy, for its turn.
+        self._spent[self._activity] += start - waited
+        self._spent[activity] += now - start
+        self._activity = activity
+        return activity is Activity.BUSY
 
     def cancel(self) -> None:
         """Stop without finishing; reports CANCELED."""

@@ -26,6 +26,7 @@ from yarnflow.graph.operators import (
     SourceSpec,
     TimestampsSpec,
 )
+from yarnflow.runtime.network.input import LOCAL_CAPACITY
 from yarnflow.runtime.rpc.messages import CollectedRows
 from yarnflow.runtime.taskmanager.chain_compiler import MAX_DEPTH
 from yarnflow.runtime.taskmanager.task import CONNECTION_GRACE
@@ -310,3 +311,27 @@ def test_the_shortest_buffer_timeout_counts(
         outputs=[(edge, Partitioning.FORWARD, ["reader"]) for edge in range(len(own))],
     )
     assert task.buffer_timeout(default) == expected
+
+
+def test_time_counts_as_busy_idle_or_backpressured(slot: Slot) -> None:
+    task = slot.deploy(
+        chain(
+            SourceSpec(ListSource(*([n] for n in range(LOCAL_CAPACITY)), [9])),
+            MapSpec(lambda value: value),
+            outputs=[ChainOutput(1, 0, Partitioning.FORWARD)],
+        ),
+        "p",
+        outputs=[(0, Partitioning.FORWARD, ["c"])],
+    )
+    for _ in range(LOCAL_CAPACITY):
+        task.step()
+    task.step()
+    slot.clock.now += 2
+    task.step()
+    assert task.metrics().backpressured_ms == 2000
+    reader = slot.deploy(chain(SinkSpec(ListSink())), "c", inputs=[(0, 0, ["p"])])
+    while reader.step():
+        pass
+    slot.clock.now += 3
+    reader.step()
+    assert (reader.metrics().idle_ms, reader.metrics().busy_ms) == (3000, 0)
