@@ -250,15 +250,9 @@ class YarnClusterDescriptor:
     def _why_ended(self, report: ApplicationReport) -> str:
         """What YARN says, and the end of the log that tells."""
         text = ended_message(report)
-        deadline = time.monotonic() + _LOG_SECONDS
-        while time.monotonic() < deadline:
-            tail = logs.master_log_tail(self._yarn, report)
-            if not tail:
-                # The node has handed the logs in: skein's JVM, which still runs, can read them.
-                tail = logs.master_log_in(self._submitter.logs(report.application_id), report)
-            if tail:
-                return f"{text}\nThe end of the JobManager's log:\n{tail}"
-            time.sleep(_POLL_SECONDS * 5)
+        tail = logs.master_log_tail(self._yarn, report, _LOG_SECONDS)
+        if tail:
+            return f"{text}\nThe end of the JobManager's log, {tail}"
         return f"{text}\nIts log: yarn logs -applicationId {report.application_id}"
 
     def _kill(self, application_id: str) -> None:

@@ -1,10 +1,14 @@
-"""Logs of containers, to say why something failed: from the node that has them, without a JVM.
+"""Logs of an ApplicationMaster that ended, to say why.
 
-A NodeManager serves the logs of containers that run or ended a moment ago. Later they are aggregated, and where
-reading them needs a JVM or a log server, so they are left to `yarn logs`, which the message names.
+While its container is known there, the NodeManager serves them. Soon after, logs are aggregated on HDFS in a
+format of Hadoop's own (skein 0.8.2 looks where Hadoop 2 put them), and `yarn logs` reads them: a JVM, but only
+where a deployment has failed.
 """
 
 from __future__ import annotations
+
+import subprocess
+import time
 
 from yarnflow.yarn.application import ApplicationReport
 from yarnflow.yarn.rm_rest import ResourceManagerClient
@@ -13,39 +17,72 @@ from yarnflow.yarn.rm_rest import ResourceManagerClient
 MASTER_LOGS = ("program.log", "jobmanager.log", "application.driver.log", "application.master.log", "stderr")
 #: Characters of a log that are shown with an error.
 TAIL = 3000
+_PAUSE_SECONDS = 1.0
+_COMMAND_SECONDS = 30.0
 
-
-def master_log_tail(client: ResourceManagerClient, report: ApplicationReport, limit: int = TAIL) -> str:
-    """The end of the ApplicationMaster's log, "" when no node has it (any more).
+def master_log_tail(client: ResourceManagerClient, report: ApplicationReport, seconds: float) -> str:
+    """The end of the ApplicationMaster's most telling log; "" when it cannot be had.
 
     Args:
         client: for authenticated requests.
         report: names node and container.
-        limit: characters.
+        seconds: for the logs to be aggregated.
     """
-    if not report.master_node or not report.master_container:
-        return ""
-    base = f"http://{report.master_node}/ws/v1/node/containerlogs/{report.master_container}"
+    found = _from_node(client, report)
+    deadline = time.monotonic() + seconds
+    while not found and time.monotonic() < deadline:
+        found = most_telling(_aggregated(report.application_id))
+        if not found:
+            time.sleep(_PAUSE_SECONDS)
+    return found
+
+
+def most_telling(logs: dict[str, str]) -> str:
+    """Of logs by name, the end of the one that says why; "" when there is none."""
     for name in MASTER_LOGS:
-        answer = client.fetch(f"{base}/{name}", {"size": str(-limit)})
-        if answer is not None and answer.status_code == 200:
-            text = _without_frame(answer.text).strip()
-            if text:
-                return f"{name}:\n{text[-limit:]}"
+        text = logs.get(name, "").strip()
+        if text:
+            return f"{name}:\n{text[-TAIL:]}"
     return ""
 
 
-def master_log_in(logs: dict[str, str], report: ApplicationReport, limit: int = TAIL) -> str:
-    """The end of the ApplicationMaster's log among aggregated logs by container id; "" without one."""
-    text = logs.get(report.master_container) or next(iter(sorted(logs.items())), ("", ""))[1]
-    return text.strip()[-limit:]
+def sections(text: str) -> dict[str, str]:
+    """Take the output of `yarn logs`, or a NodeManager's page, apart: content by name of the log."""
+    found: dict[str, list[str]] = {}
+    name, content = "", None
+    for line in text.splitlines():
+        if content is None:
+            if line.startswith("LogType:"):
+                name = line.partition(":")[2].strip()
+            elif line.startswith("LogContents:") and name:
+                content = found.setdefault(name, [])
+        elif line.startswith(f"End of LogType:{name}"):
+            name, content = "", None
+        else:
+            content.append(line)
+    return {name: "\n".join(lines) for name, lines in found.items()}
 
 
-def _without_frame(text: str) -> str:
-    """NodeManagers put a heading and a footer around the content."""
-    lines = text.splitlines()
-    if lines and lines[0].startswith("Container: "):
-        start = next((i for i, line in enumerate(lines) if line.startswith("LogContents:")), -1)
-        end = next((i for i, line in enumerate(lines) if line.startswith("End of LogType:")), len(lines))
-        lines = lines[start + 1 : end]
-    return "\n".join(lines)
+def _from_node(client: ResourceManagerClient, report: ApplicationReport) -> str:
+    if not report.master_node or not report.master_container:
+        return ""
+    base = f"http://{report.master_node}/ws/v1/node/containerlogs/{report.master_container}"
+    logs = {}
+    for name in MASTER_LOGS:
+        answer = client.fetch(f"{base}/{name}", {"size": str(-TAIL)})
+        if answer is None or answer.status_code != 200:
+            continue
+        logs[name] = sections(answer.text).get(name, answer.text)
+    return most_telling(logs)
+
+
+def _aggregated(application_id: str) -> dict[str, str]:
+    command = ["yarn", "logs", "-applicationId", application_id, "-am", "ALL", "-size", str(-TAIL)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=_COMMAND_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        # It only helps to explain another error.
+        return {}
+    return sections(done.stdout)

@@ -93,13 +93,6 @@ class Submitter:
         application_id = self._wait(submitted, timeout, "YARN or HDFS does not answer")
         return application_id, credentials
 
-    def logs(self, application_id: str) -> dict[str, str]:
-        """Aggregated logs of an application that has ended, by container id; empty while there are none."""
-        try:
-            return dict(self._client.application_logs(application_id))
-        except Exception:  # skein raises a bare DriverError for "not there (yet)", and for real trouble alike
-            return {}
-
     def _wait(self, future: Future[T], timeout: float, what: str) -> T:
         try:
             return future.result(timeout)
