@@ -31,8 +31,18 @@ def _known_classes() -> dict[tuple[str, str], type]:
 _KNOWN = _known_classes()
 
 
+def _member(kind: object, name: object) -> Enum:
+    """The member of an enumeration; what stands for `getattr` in frames."""
+    if isinstance(kind, type) and issubclass(kind, Enum) and isinstance(name, str):
+        return kind[name]
+    raise ProtocolError(f"a message asked for {name!r} of {kind!r}, which is no enumeration")
+
+
 class _MessageUnpickler(pickle.Unpickler):
     def find_class(self, module_name: str, global_name: str) -> Any:
+        if (module_name, global_name) == ("builtins", "getattr"):
+            # Python 3.11.0 to 3.11.3 (Debian 12's) pickle an enumeration's member as getattr(class, name).
+            return _member
         try:
             return _KNOWN[module_name, global_name]
         except KeyError:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import pickle
 from collections.abc import Awaitable, Callable
+from enum import Enum
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,8 @@ from yarnflow.errors import ClusterError, ClusterUnreachableError, ProtocolError
 from yarnflow.runtime.rpc import authentication, codec
 from yarnflow.runtime.rpc.channel import Connection
 from yarnflow.runtime.rpc.in_process import InProcessHub
-from yarnflow.runtime.rpc.messages import Heartbeat, ListLogs, LogChunk, Message
+from yarnflow.runtime.rpc.messages import Heartbeat, ListLogs, LogChunk, Message, TaskStateChanged
+from yarnflow.runtime.states import ExecutionState
 
 SECRET = b"s3cret"
 SHA = "ab" * 32
@@ -286,6 +289,34 @@ def test_what_is_not_a_message_is_refused(frame, capsys):
     with pytest.raises(ProtocolError):
         codec.decode(frame)
     assert "owned" not in capsys.readouterr().out
+
+
+class PicklerOfPython3110(pickle.Pickler):
+    """Pickles members of enumerations as Python 3.11.0 to 3.11.3 do."""
+
+    def reducer_override(self, value):
+        return (getattr, (type(value), value.name)) if isinstance(value, Enum) else NotImplemented
+
+
+def pickled_by_python_3_11_0(value):
+    buffer = io.BytesIO()
+    PicklerOfPython3110(buffer, protocol=5).dump(value)
+    return buffer.getvalue()
+
+
+def test_members_of_enumerations_are_read_from_python_3_11_0():
+    message = TaskStateChanged("a1", ExecutionState.RUNNING)
+    assert codec.decode(pickled_by_python_3_11_0((1, message))) == (1, message)
+
+
+class AsksForAnAttribute:
+    def __reduce__(self):
+        return getattr, (Heartbeat, "__init__")
+
+
+def test_getattr_is_for_enumerations_only():
+    with pytest.raises(ProtocolError, match="asked for '__init__' of"):
+        codec.decode(pickle.dumps((1, AsksForAnAttribute())))
 
 
 def test_replayed_proofs_do_not_pass():
