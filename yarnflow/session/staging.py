@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,10 +55,12 @@ class Staging:
         note = read_json(note_path)
         if not (isinstance(note, dict) and note.get("fingerprint") == fingerprint and local.is_file()):
             local.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary = local.with_name(f".{local.name}")
-            build(temporary)
-            temporary.replace(local)
-            note = {"fingerprint": fingerprint, "sha256": sha256_of(local), "size": local.stat().st_size}
+            # A folder of its own: another command may build the same at the same time, and either result will do.
+            with tempfile.TemporaryDirectory(dir=local.parent, prefix=f".{local.name}-") as folder:
+                built = Path(folder) / name
+                build(built)
+                note = {"fingerprint": fingerprint, "sha256": sha256_of(built), "size": built.stat().st_size}
+                built.replace(local)
             write_json(note_path, note)
         return self._upload(local, str(note["sha256"]), int(note["size"]), name)
 
