@@ -189,15 +189,19 @@ class ExecutionGraph:
                 if edge.exchange is Exchange.BLOCKING:
                     yield from self.producers(edge, subtask.index)
 
+    def blocking_consumers(self, subtask: Subtask) -> Iterable[Subtask]:
+        """Subtasks that read what `subtask` writes after it has finished."""
+        for edge in self._outputs[subtask.vertex.vertex_id]:
+            if edge.exchange is Exchange.BLOCKING:
+                yield from self.consumers(edge, subtask.index)
+
     def slot_keys_to_deploy(self, region: int) -> set[tuple[str, int]]:
         """Slots that must be there before the region deploys: its own, and those of its blocking
         consumers, whose addresses the producers are told."""
         keys = set()
         for subtask in self.regions[region]:
             keys.add(subtask.slot_key)
-            for edge in self._outputs[subtask.vertex.vertex_id]:
-                if edge.exchange is Exchange.BLOCKING:
-                    keys.update(consumer.slot_key for consumer in self.consumers(edge, subtask.index))
+            keys.update(consumer.slot_key for consumer in self.blocking_consumers(subtask))
         return keys
 
     def _components(self, edges: list[JobEdge]) -> list[list[Subtask]]:

@@ -182,8 +182,26 @@ class JobMasterMachine:
         elif waiting:
             # A slot could not be prepared for this job (an artifact is broken, the worker does not start).
             self._fail_waiting(event.failure)
+        self._fail_lost_results(gone, event.failure)
         if self.status in (JobStatus.RUNNING, JobStatus.RESTARTING):
             self._declare_slots()
+
+    def _fail_lost_results(self, gone: Iterable[str], failure: TaskFailure) -> None:
+        """Finished subtasks begin anew when what they wrote was held in a lost slot and is still wanted."""
+        lost = [
+            subtask
+            for subtask in self.graph.all
+            if subtask.current.state is ExecutionState.FINISHED
+            and subtask.current.slot is not None
+            and subtask.current.slot.allocation_id in gone
+            and not self._is_restarting(subtask)
+            and any(
+                consumer.current.state is not ExecutionState.FINISHED
+                for consumer in self.graph.blocking_consumers(subtask)
+            )
+        ]
+        if lost and self.status in (JobStatus.RUNNING, JobStatus.RESTARTING):
+            self._fail_over(lost, self._exception(lost[0], failure))
 
     def _miss_resources(self, explanation: str) -> None:
         # Those that were deployed already have their slots: only waiting subtasks are concerned.

@@ -476,3 +476,51 @@ def test_a_worker_cannot_begin_to_cancel_a_task():
     harness.confirm_cancels()
     assert harness.ended is JobStatus.FAILED
     assert "not by the JobManager" in harness.machine.exceptions[0].failure.message
+
+
+def test_a_finished_result_that_is_lost_before_its_consumer_starts_is_made_again():
+    job = graph(
+        [vertex("quick", 2), vertex("slow", 2), vertex("sink", 2)],
+        [
+            ("quick", "sink", Partitioning.HASH, Exchange.BLOCKING),
+            ("slow", "sink", Partitioning.HASH, Exchange.BLOCKING),
+        ],
+    )
+    harness = JobHarness(job, FixedDelay(3, 1.0))
+    harness.start()
+    harness.run_all()
+    for name in ("quick/0", "quick/1", "slow/1"):
+        harness.report(name, FINISHED)
+    # The worker with two finished results dies; nothing runs there any more.
+    harness.lose(harness.machine.assigned["default", 1])
+    assert harness.status is JobStatus.RESTARTING
+    assert "killed by signal 9" in harness.machine.exceptions[0].failure.message
+    harness.confirm_cancels()
+    harness.grant(1)
+    harness.pass_time(1.1)
+    assert harness.status is JobStatus.RUNNING
+    assert harness.attempt("quick/1") == harness.attempt("quick/0") == 1
+    harness.run_all()
+    for name in ("quick/0", "quick/1", "slow/0", "slow/1"):
+        harness.report(name, FINISHED)
+    harness.run_all()
+    for name in ("sink/0", "sink/1"):
+        harness.report(name, FINISHED)
+    assert harness.ended is JobStatus.FINISHED
+
+
+def test_losing_a_slot_whose_results_were_all_read_is_no_failure():
+    job = graph(
+        [vertex("source", 2), vertex("sink", 1), vertex("other", 1)],
+        [("source", "sink", Partitioning.REBALANCE, Exchange.BLOCKING)],
+    )
+    harness = JobHarness(job)
+    harness.start()
+    harness.run_all()
+    for name in ("source/0", "source/1", "sink/0"):
+        harness.run_all()
+        harness.report(name, FINISHED)
+    harness.lose(harness.machine.assigned["default", 1])
+    assert harness.status is JobStatus.RUNNING
+    harness.report("other/0", FINISHED)
+    assert harness.ended is JobStatus.FINISHED
