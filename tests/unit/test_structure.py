@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": BASE,
     "datastream": API | {"fs"},
     "compat": API | {"datastream"},
-    "runtime": API | {"fs", "ha", "metrics", "security"},
+    "runtime": API | {"compat", "fs", "ha", "metrics", "security"},
     "history": API | {"fs", "runtime", "web"},
     "web": API | {"fs", "metrics", "runtime", "security"},
     "yarn": BASE | {"common", "fs", "security"},

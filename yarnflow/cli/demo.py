@@ -48,22 +48,34 @@ class Show:
         """
         shown = shlex.join([Path(arguments[0]).name, *arguments[1:]])
         self.console.print(f"[bold]$ {shown}[/]" if stdin is None else f"[bold]$ echo {stdin} | {shown}[/]")
-        process = subprocess.run(
-            arguments,
-            env=env,
-            input=stdin if stdin is not None else "",
-            text=True,
-            capture_output=True,
-            check=False,
-        )
-        lines = process.stdout.rstrip().splitlines()
-        for line in lines[:SHOWN_LINES]:
-            self.console.print(f"  {line}", markup=False)
-        if len(lines) > SHOWN_LINES:
-            self.console.print(f"  [dim]... and {len(lines) - SHOWN_LINES} more lines[/]")
-        if process.returncode != 0:
-            raise JobFailedError(f"`{shown}` ended with code {process.returncode}:\n{process.stderr[-4000:]}")
-        return process.stdout
+        with (
+            tempfile.TemporaryFile("w+") as errors,
+            subprocess.Popen(
+                arguments,
+                env=env,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                bufsize=1,
+            ) as process,
+        ):
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(stdin or "")
+            process.stdin.close()
+            lines = []
+            for line in process.stdout:
+                lines.append(line)
+                if len(lines) <= SHOWN_LINES:
+                    self.console.print(f"  {line.rstrip()}", markup=False)
+            code = process.wait()
+            if len(lines) > SHOWN_LINES:
+                self.console.print(f"  [dim]... and {len(lines) - SHOWN_LINES} more lines[/]")
+            if code != 0:
+                errors.seek(0)
+                raise JobFailedError(f"`{shown}` ended with code {code}:\n{errors.read()[-4000:]}")
+        return "".join(lines)
 
 
 def real_text(folder: Path) -> Path:

@@ -68,14 +68,15 @@ class Source(ABC):
 
     @abstractmethod
     def splits(self, parallelism: int) -> Sequence[Split]:
-        """Name all splits, the same in every subtask. Subtask i of p reads splits i, i+p, i+2p, ...
+        """Name all splits, the same in every subtask. Subtask i of p reads splits i, i+p, i+2p, ...; with a
+        `discovery_interval`, each split goes to the subtask that its id hashes to instead.
 
         Raises FileSystemError or ConfigurationError when the input is not there.
         """
 
     def discovery_interval(self) -> float | None:
         """Seconds between further calls of `splits` that look for new ones (a directory being filled);
-        None to call it once. New splits go to the subtask that their id hashes to."""
+        None to call it once. Subtasks may then see different lists, so ids decide who reads a split."""
         return None
 
     @abstractmethod

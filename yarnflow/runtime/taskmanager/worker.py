@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
+from yarnflow import compat, fs
 from yarnflow.config.configuration import Configuration
 from yarnflow.config.core import CoreOptions
 from yarnflow.config.execution import ExecutionOptions
@@ -207,6 +208,9 @@ class Worker:
         os.chdir(job.working_directory)
         self._working_directory = job.working_directory
         self._job_config = self._job_config.merge(job.config)
+        fs.initialize(self._job_config.to_dict())
+        # Modules that were shipped with a program may say `import pyflink`, as the program itself may.
+        compat.install()
         self._read_config()
 
     def _read_config(self) -> None:
