@@ -31,7 +31,7 @@ def dump_object(value: Any) -> bytes:
     """
     try:
         return pickle.dumps(value, _PROTOCOL)
-    except (pickle.PicklingError, AttributeError, TypeError):
+    except Exception:  # a record's own __reduce__ may raise anything
         import cloudpickle  # slow to import, and rarely needed here
 
         try:
@@ -52,7 +52,7 @@ def dump_rows(rows: list[Any]) -> bytes:
         pickler.fast = True
         try:
             pickler.dump(rows)
-        except (pickle.PicklingError, AttributeError, TypeError, ValueError, RecursionError):
+        except Exception:
             return dump_object(rows)  # some record was not like the others
         return buffer.getvalue()
     return dump_object(rows)

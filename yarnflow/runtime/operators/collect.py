@@ -15,8 +15,13 @@ from yarnflow.runtime.rpc.messages import CollectedRows
 #: Messages on their way to the client before the operator waits.
 WINDOW = 4
 
-#: Records of one message, at most. A message goes as one RPC to the JobManager and one REST answer.
+#: Records of one message, at most, and of the first one, when their size is not known yet. A message goes as one
+#: RPC to the JobManager and one REST answer.
 MESSAGE_RECORDS = 10_000
+FIRST_RECORDS = 256
+
+#: Bytes that a message should have at most; a single record may be larger.
+MESSAGE_BYTES = 1 << 20
 
 #: Seconds after which records are sent although more might join them.
 LATENCY = 0.05
@@ -34,6 +39,8 @@ class CollectOperator(StreamOperator):
         self._clock = clock
         self._buffer: list[Any] = []
         self._buffered_since = 0.0
+        #: Records that the next message should have.
+        self._wanted = FIRST_RECORDS
         self._sent = 0
         self._acknowledged = 0
         self._finishing = False
@@ -43,11 +50,11 @@ class CollectOperator(StreamOperator):
         if not self._buffer:
             self._buffered_since = self._clock()
         self._buffer.extend(batch.rows)
-        if len(self._buffer) >= MESSAGE_RECORDS or self._clock() - self._buffered_since >= LATENCY:
+        if len(self._buffer) >= self._wanted or self._clock() - self._buffered_since >= LATENCY:
             self._send()
 
     def has_room(self) -> bool:
-        return len(self._buffer) < MESSAGE_RECORDS
+        return len(self._buffer) < self._wanted
 
     def drained(self) -> bool:
         return not self._buffer
@@ -67,14 +74,17 @@ class CollectOperator(StreamOperator):
 
     def _send(self) -> None:
         while self._buffer and self._sent - self._acknowledged < WINDOW:
-            rows, self._buffer = self._buffer[:MESSAGE_RECORDS], self._buffer[MESSAGE_RECORDS:]
+            wanted = self._wanted
+            rows, self._buffer = self._buffer[:wanted], self._buffer[wanted:]
+            pickled = dump_object(rows)
+            self._wanted = max(1, min(MESSAGE_RECORDS, 2 * wanted, MESSAGE_BYTES * len(rows) // len(pickled)))
             self.context.send(
                 CollectedRows(
                     self.context.job_id,
                     self._collect_id,
                     self.context.execution_id,
                     self._sent,
-                    dump_object(rows),
+                    pickled,
                 )
             )
             self._sent += 1

@@ -101,6 +101,26 @@ def test_what_cannot_be_pickled_is_named() -> None:
         dump_object([generator()])
 
 
+class Stubborn:
+    """Refuses to be pickled in its own way."""
+
+    def __reduce__(self) -> Any:
+        raise RuntimeError("I stay here")
+
+
+def _deep() -> list[Any]:
+    value: list[Any] = []
+    for _ in range(100_000):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(("make", "text"), [(Stubborn, "I stay here"), (_deep, "recursion")])
+def test_whatever_pickling_raises_is_the_programs_fault(make: Callable[[], Any], text: str) -> None:
+    with pytest.raises(ProgramError, match=rf"cannot be sent to another process.*{text}"):
+        encode(RowBatch([1, make(), 1, 1]))
+
+
 def test_control_elements_survive() -> None:
     kind, payload = encode(EndOfData())
     assert decode(kind, payload, 0) == EndOfData()

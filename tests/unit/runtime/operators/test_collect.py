@@ -9,7 +9,14 @@ from yarnflow.functions.batch import RowBatch
 from yarnflow.functions.runtime_context import RuntimeContext
 from yarnflow.graph.operators import CollectSpec, Operator
 from yarnflow.runtime.operators.base import OperatorContext
-from yarnflow.runtime.operators.collect import LATENCY, MESSAGE_RECORDS, WINDOW, CollectOperator
+from yarnflow.runtime.operators.collect import (
+    FIRST_RECORDS,
+    LATENCY,
+    MESSAGE_BYTES,
+    MESSAGE_RECORDS,
+    WINDOW,
+    CollectOperator,
+)
 
 
 class Clock:
@@ -36,9 +43,11 @@ def test_a_slow_client_stops_the_operator_and_gets_everything_in_order() -> None
     assert written <= (WINDOW + 1) * MESSAGE_RECORDS + 3000
     operator.finish()
     assert not operator.drained()
-    operator.acknowledge(0)
-    operator.acknowledge(1)
-    assert operator.drained()
+    acknowledged = 0
+    while not operator.drained():
+        assert acknowledged < len(sent)
+        operator.acknowledge(acknowledged)
+        acknowledged += 1
     assert [message.sequence for message in sent] == list(range(len(sent)))
     assert [row for message in sent for row in pickle.loads(message.rows)] == list(range(written))
 
@@ -63,3 +72,19 @@ def test_objects_of_the_users_program_travel() -> None:
     operator.process_batch(RowBatch([Local()]), 0)
     operator.finish()
     assert pickle.loads(sent[0].rows)[0].value == 5
+
+
+def test_large_records_do_not_pile_up_by_their_number() -> None:
+    operator, sent, _ = make()
+    written = 0
+    while operator.has_room():
+        operator.process_batch(RowBatch([bytes(MESSAGE_BYTES // 10)] * 5), 0)
+        written += 5
+    assert len(sent) == WINDOW
+    assert written <= FIRST_RECORDS + WINDOW * 10 + 15
+    operator.finish()
+    for sequence in range(1000):
+        operator.acknowledge(sequence)
+    assert operator.drained()
+    assert max(len(message.rows) for message in sent[1:]) <= 1.1 * MESSAGE_BYTES
+    assert sum(len(pickle.loads(message.rows)) for message in sent) == written
