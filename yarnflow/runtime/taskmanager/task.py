@@ -120,7 +120,7 @@ class Task:
             self._wire(chain)
             assert self._chain is not None
             self._chain.open()
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # user code runs here: whatever it raises is its task's failure
             self._fail(error)
             return
         self._since = self._clock()
@@ -132,7 +132,7 @@ class Task:
         waited = self._since
         try:
             activity = self._advance()
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # KeyboardInterrupt, too: signals are not how a worker is told to stop
             self._fail(error)
             activity = Activity.BUSY
         self._since = now = self._clock()
@@ -149,7 +149,7 @@ class Task:
         self._enter(ExecutionState.CANCELING)
         try:
             self._release()
-        except Exception:  # the task is on its way out; its own close() problem must not keep it here
+        except BaseException:  # the task is on its way out; its own close() problem must not keep it here
             log.warning("%s: closing after cancel failed", self.name, exc_info=True)
         self._enter(ExecutionState.CANCELED)
 
@@ -227,7 +227,7 @@ class Task:
             if not self._ending:
                 for partition in self._partitions:
                     partition.flush()
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # as in step
             self._fail(error)
 
     def buffer_timeout(self, default: float | None) -> float | None:
@@ -357,7 +357,7 @@ class Task:
         log.error("%s failed: %s\n%s", self.name, failure.message, failure.traceback)
         try:
             self._release()
-        except Exception:  # what made the task fail is reported; closing afterwards often fails as well
+        except BaseException:  # what made the task fail is reported; closing afterwards often fails as well
             log.warning("%s: closing after the failure failed", self.name, exc_info=True)
         self._enter(ExecutionState.FAILED, failure)
 
@@ -371,11 +371,23 @@ class Task:
             chain.close()
 
     def _enter(self, state: ExecutionState, failure: TaskFailure | None = None) -> None:
+        accumulators = self._pickled_accumulators(state) if state.terminal and self._accumulators else b""
         before, self.state = self.state, state
         log.info("%s: %s -> %s", self.name, before.value, state.value)
-        accumulators = b""
-        if state.terminal and self._accumulators:
-            import cloudpickle  # only jobs with accumulators need it
-
-            accumulators = cloudpickle.dumps(self._accumulators)
         self._send(TaskStateChanged(self.deployment.execution_id, state, failure, self.metrics(), accumulators))
+
+    def _pickled_accumulators(self, state: ExecutionState) -> bytes:
+        """Raises ProgramError when a task that would be FINISHED has values that cannot be pickled."""
+        import cloudpickle  # only jobs with accumulators need it
+
+        try:
+            pickled: bytes = cloudpickle.dumps(self._accumulators)
+            return pickled
+        except Exception as error:
+            names = ", ".join(self._accumulators)
+            if state is ExecutionState.FINISHED:
+                raise ProgramError(
+                    f"the accumulators ({names}) cannot be sent to the client: {type(error).__name__}: {error}"
+                ) from error
+            log.warning("%s: the accumulators (%s) cannot be pickled", self.name, names, exc_info=True)
+            return b""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from asyncio import CancelledError
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.unit.runtime.taskmanager.slot import EVENTS, ListSink, ListSource, Slot, chain
+from yarnflow.functions.accumulators import ListAccumulator
 from yarnflow.functions.sink import Sink, SinkWriter, WriterContext
 from yarnflow.functions.user_functions import MapFunction
 from yarnflow.graph.job_graph import Partitioning
@@ -194,11 +197,28 @@ def test_long_records_and_broken_reprs_are_cut_or_named(slot: Slot) -> None:
     assert failure.operator_name == "c"
 
 
-def test_sys_exit_in_user_code_is_a_failure(slot: Slot) -> None:
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt("3"), GeneratorExit("3"), CancelledError("3")])
+def test_whatever_user_code_raises_is_a_failure(slot: Slot, error: BaseException) -> None:
     def leave(value: Any) -> Any:
-        raise SystemExit(3)
+        raise error
 
-    assert slot.failure(chain(SourceSpec(ListSource([1])), MapSpec(leave))).message == "SystemExit: 3"
+    failure = slot.failure(chain(SourceSpec(ListSource([1])), MapSpec(leave), names=["Source", "Leave"]))
+    assert failure.message == f"{type(error).__name__}: 3"
+    assert failure.operator_name == "Leave"
+
+
+def test_accumulators_that_cannot_be_pickled_fail_the_task(slot: Slot) -> None:
+    class Holding(MapFunction):
+        def open(self, runtime_context: Any) -> None:
+            kept = ListAccumulator()
+            kept.add(threading.Lock())
+            runtime_context.add_accumulator("locks", kept)
+
+        def map(self, value: Any) -> Any:
+            return value
+
+    failure = slot.failure(chain(SourceSpec(ListSource([1])), MapSpec(Holding())))
+    assert "the accumulators (locks) cannot be sent to the client" in failure.message
 
 
 def test_an_error_in_close_does_not_hide_the_failure(slot: Slot) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
@@ -236,13 +237,18 @@ def test_collected_rows_wait_for_the_client(slot: Slot) -> None:
     sent = [message for message in slot.messages if isinstance(message, CollectedRows)]
     assert len(sent) == 4
     assert not task.state.terminal
-    for sequence in range(20):
-        task.acknowledge(sequence)
+    acknowledged = 0
+    while not task.state.terminal:
+        sent = [message for message in slot.messages if isinstance(message, CollectedRows)]
+        if acknowledged < len(sent):
+            task.acknowledge(acknowledged)
+            acknowledged += 1
         task.step()
-        task.step()
-    slot.run()
     sent = [message for message in slot.messages if isinstance(message, CollectedRows)]
-    assert [message.sequence for message in sent] == list(range(10))
+    assert [message.sequence for message in sent] == list(range(len(sent)))
+    assert [row for message in sent for row in pickle.loads(message.rows)] == [
+        n for n in range(10) for _ in range(10_000)
+    ]
 
 
 def test_accumulators_and_job_parameters(slot: Slot) -> None:
