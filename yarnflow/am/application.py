@@ -53,7 +53,10 @@ async def run(
     except asyncio.CancelledError:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
-            await asyncio.wait_for(process.wait(), _KILL_SECONDS)
+            try:
+                await asyncio.wait_for(process.wait(), _KILL_SECONDS)
+            except asyncio.TimeoutError:
+                process.kill()
         raise
     logger.info("the program ended with code %d", code)
     status, diagnostics = outcome(directory / RESULT, code)

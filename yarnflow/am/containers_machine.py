@@ -62,6 +62,11 @@ class ContainersMachine:
         self._requests: dict[str, str | None] = {}
         #: YARN's id of each container that runs, by skein's name of it.
         self._running: dict[str, str] = {}
+        #: Names that concern nobody any more: ended and told, or taken back before they started.
+        self._done: set[str] = set()
+        #: Names of running containers that shall end.
+        self._unwanted: set[str] = set()
+        self._looked = False
 
     @property
     def pending(self) -> int:
@@ -77,17 +82,23 @@ class ContainersMachine:
         for name, request in list(self._requests.items()):
             if request == request_id:
                 del self._requests[name]
+                self._done.add(name)
                 return [Kill(name)]
         return []
 
     def released(self, worker_id: str) -> list[ContainerEffect]:
         """A worker is not needed any more; `Ended` follows when it is gone."""
-        return [Kill(name) for name, container_id in self._running.items() if container_id == worker_id]
+        names = [name for name, container_id in self._running.items() if container_id == worker_id]
+        self._unwanted.update(names)
+        return [Kill(name) for name in names]
 
     def missing(self, active: Sequence[WorkerContainer]) -> bool:
-        """Whether a container that was there is not: then the shell asks for the ended ones too."""
+        """Whether a container that was there is not: then the shell asks for the ended ones too.
+
+        So it does with the first look: containers that were requested at submission may have come and gone.
+        """
         names = {container.name for container in active}
-        return not names.issuperset(self._requests) or not names.issuperset(self._running)
+        return not self._looked or not names.issuperset(self._requests) or not names.issuperset(self._running)
 
     def seen(
         self, active: Sequence[WorkerContainer], ended: Sequence[WorkerContainer]
@@ -99,8 +110,13 @@ class ContainersMachine:
             ended: those that ended, asked for after `active`; needed only when `missing(active)`.
         """
         effects: list[ContainerEffect] = []
+        self._looked = True
         for container in active:
-            if container.state == _RUNNING and container.name not in self._running and container.container_id:
+            if container.name in self._done or container.name in self._unwanted:
+                if container.state == _RUNNING:
+                    # It started while it was taken back, or the order to stop it was lost.
+                    effects.append(Kill(container.name))
+            elif container.state == _RUNNING and container.name not in self._running and container.container_id:
                 request = self._requests.pop(container.name, None)
                 self._running[container.name] = container.container_id
                 effects.append(Started(request, container.container_id))
@@ -111,13 +127,17 @@ class ContainersMachine:
         for container in ended:
             if container.name in self._running:
                 effects.append(Ended(self._running.pop(container.name), _diagnostics(container)))
-            elif container.name in self._requests:
-                effects += _ended_at_once(container, self._requests.pop(container.name))
+            elif container.name not in self._done:
+                effects += _ended_at_once(container, self._requests.pop(container.name, None))
+            self._done.add(container.name)
+            self._unwanted.discard(container.name)
         return effects
 
     def check(self) -> None:
         """Raise AssertionError when the state contradicts itself; tests call it after every event."""
         assert not set(self._requests) & set(self._running)
+        assert not self._done & (set(self._requests) | set(self._running))
+        assert self._unwanted <= set(self._running)
         assert len(set(self._running.values())) == len(self._running)
 
 

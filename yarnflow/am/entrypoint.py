@@ -13,7 +13,9 @@ import logging
 import signal
 import socket
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 from yarnflow import fs
 from yarnflow.am import application, per_job
@@ -117,11 +119,20 @@ class Master:
         await asyncio.get_running_loop().run_in_executor(None, self._announce, address.rpc, url)
         if self._deployment.mode is Mode.PER_JOB:
             if not self._deployment.detached:
-                self._program = asyncio.create_task(per_job.end_without_client(job_id, dispatcher))
+                self._program = asyncio.create_task(
+                    self._or_end(per_job.end_without_client(job_id, dispatcher), dispatcher)
+                )
         elif self._deployment.mode is Mode.APPLICATION:
-            self._program = asyncio.create_task(
-                application.run(self._deployment, self._environment, url, dispatcher)
-            )
+            program = application.run(self._deployment, self._environment, url, dispatcher)
+            self._program = asyncio.create_task(self._or_end(program, dispatcher))
+
+    async def _or_end(self, work: Coroutine[Any, Any, None], dispatcher: DispatcherGateway) -> None:
+        """What runs beside the JobManager and ends the cluster in time; when it fails, nobody else would."""
+        try:
+            await work
+        except Exception as error:
+            logger.exception("the cluster ends, since what it was deployed for cannot be followed")
+            await dispatcher.shutdown(FinalStatus.FAILED, f"{type(error).__name__}: {error}")
 
     def _announce(self, rpc_address: str, url: str) -> None:
         self._skein.publish(RPC_ADDRESS_KEY, rpc_address)

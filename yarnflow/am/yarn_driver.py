@@ -50,6 +50,8 @@ class YarnDriver:
         self._machine = ContainersMachine()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="skein")
         self._tasks: set[asyncio.Task[None]] = set()
+        #: Requests that skein has not answered, and those of them that are not needed any more.
+        self._asking: set[str] = set()
         self._cancelled: set[str] = set()
         self._wake = asyncio.Event()
         self._listener: DriverListener | None = None
@@ -61,11 +63,13 @@ class YarnDriver:
 
     def request_worker(self, request_id: str, spec: WorkerSpec) -> None:
         """Ask for one more container. All have the size that was fixed at submission, which is `spec`'s."""
+        self._asking.add(request_id)
         self._spawn(self._request(request_id))
 
     def cancel_request(self, request_id: str) -> None:
         """Take a request back, if its container has not started."""
-        self._cancelled.add(request_id)
+        if request_id in self._asking:
+            self._cancelled.add(request_id)
         self._perform(self._machine.cancelled(request_id))
 
     def release_worker(self, worker_id: str) -> None:
@@ -91,12 +95,16 @@ class YarnDriver:
         try:
             name = await self._call(self._application.add_worker)
         except ClusterError as error:
+            self._cancelled.discard(request_id)
             if self._listener is not None:
                 self._listener.request_failed(request_id, str(error))
             return
+        finally:
+            self._asking.discard(request_id)
         logger.info("requested container %s for %s", name, request_id)
         self._machine.requested(request_id, name)
         if request_id in self._cancelled:
+            self._cancelled.discard(request_id)
             self._perform(self._machine.cancelled(request_id))
         self._wake.set()
 
@@ -150,4 +158,13 @@ class YarnDriver:
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            # Without it nobody watches containers, or a request stays open for ever.
+            logger.error("the YARN driver fails", exc_info=error)
+            if self._listener is not None:
+                self._listener.fatal(f"the YARN driver failed: {type(error).__name__}: {error}")

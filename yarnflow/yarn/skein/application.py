@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from yarnflow.errors import ApplicationNotFoundError, ClusterUnreachableError
+from yarnflow.errors import ApplicationNotFoundError, ClusterError, ClusterUnreachableError
 from yarnflow.yarn.layout import WORKER_SERVICE
 from yarnflow.yarn.skein import skein
 from yarnflow.yarn.skein.credentials import Credentials
 
+#: Seconds for one call.
+CALL_SECONDS = 20.0
 _ACTIVE = ("WAITING", "REQUESTED", "RUNNING")
 _ENDED = ("SUCCEEDED", "FAILED", "KILLED")
 
@@ -53,13 +55,13 @@ class SkeinApplication:
     def in_container() -> SkeinApplication:
         """From inside one of its containers, where skein's variables and certificate are."""
         with _calls("the application this container belongs to"):
-            return SkeinApplication(skein().ApplicationClient.from_current())
+            return SkeinApplication(_bounded(skein().ApplicationClient.from_current()))
 
     @staticmethod
     def connect(address: str, application_id: str, credentials: Credentials) -> SkeinApplication:
         """From anywhere, to the "host:port" that YARN reports for it."""
         return SkeinApplication(
-            skein().ApplicationClient(address, application_id, security=credentials.to_skein())
+            _bounded(skein().ApplicationClient(address, application_id, security=credentials.to_skein()))
         )
 
     def close(self) -> None:
@@ -96,7 +98,7 @@ class SkeinApplication:
 
     def kill_worker(self, name: str) -> None:
         """Stop a container, or take its request back. A no-op when it has ended."""
-        with _calls(self._client.id), contextlib.suppress(ValueError):
+        with _calls(self._client.id), contextlib.suppress(ValueError, KeyError):
             self._client.kill_container(name)
 
     def _containers(self, states: tuple[str, ...]) -> list[WorkerContainer]:
@@ -126,13 +128,27 @@ class SkeinApplication:
             self._client.shutdown(status, diagnostics)
 
 
+def _bounded(client: Any) -> Any:
+    """Give every call a time limit: skein 0.8.2 has none, and a hanging node answers nothing at all."""
+    call = client._call
+
+    def bounded(method: str, request: Any, timeout: float | None = None) -> Any:
+        return call(method, request, timeout=timeout or CALL_SECONDS)
+
+    client._call = bounded
+    return client
+
+
 @contextlib.contextmanager
 def _calls(application: str) -> Iterator[None]:
-    """Turn skein's errors into ours."""
+    """Turn skein's errors into ours: ClusterUnreachableError, ApplicationNotFoundError, else ClusterError."""
     exceptions = skein().exceptions
     try:
         yield
     except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
         raise ClusterUnreachableError(f"the ApplicationMaster of {application} does not answer") from error
-    except (exceptions.ApplicationNotRunningError, exceptions.ApplicationError) as error:
+    except exceptions.ApplicationError as error:
         raise ApplicationNotFoundError(f"{application} does not run as it should: {error}") from error
+    except (ValueError, KeyError) as error:
+        # What gRPC calls an invalid argument, a failed precondition and not found.
+        raise ClusterError(f"the ApplicationMaster of {application} refuses: {error}") from error
