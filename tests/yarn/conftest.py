@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.yarn.yarn_commands import SIZES, Commands, application_of
 from yarnflow.devcluster import processes
 from yarnflow.devcluster.cluster import DevCluster, fetch
 
@@ -88,3 +90,35 @@ def describe_applications(cluster: DevCluster, last: int = 3) -> str:
             if tail:
                 lines += [f"  {log}:", *(f"    {line}" for line in tail)]
     return "\n".join(lines) or "none was submitted"
+
+
+@pytest.fixture(scope="session")
+def commands(devcluster: DevCluster, tmp_path_factory: pytest.TempPathFactory) -> Commands:
+    """The command line, against the shared devcluster."""
+    return Commands(devcluster, tmp_path_factory.mktemp("commands"))
+
+
+@pytest.fixture(scope="session")
+def yarn_session(commands: Commands) -> Iterator[str]:
+    """Application id of a session that tests share, started detached and stopped by `echo stop`."""
+    started = commands.run("session", "-d", *SIZES, "-nm", "shared session")
+    application_id = application_of(started.stdout + started.stderr)
+    try:
+        yield application_id
+    finally:
+        commands.run("session", "-id", application_id, stdin="stop\n")
+        assert commands.until_ended(application_id)["finalStatus"] == "SUCCEEDED"
+
+
+@pytest.fixture
+def nothing_left(commands: Commands) -> Iterator[None]:
+    """Fails a test that leaves an application running."""
+    before = commands.running()
+    yield
+    deadline = time.monotonic() + 30
+    while commands.running() - before and time.monotonic() < deadline:
+        time.sleep(0.2)
+    left = commands.running() - before
+    for application_id in left:
+        commands.run("session", "-id", application_id, stdin="stop\n", code=None)
+    assert not left, f"still running: {left}"

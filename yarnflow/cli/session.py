@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import select
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,23 +104,16 @@ def _stay(cluster: YarnCluster, config: Configuration, owner: bool) -> None:
         owner: we started it, so Ctrl-C ends it; a session we attached to runs on.
     """
     tell(f"Attached to {cluster.application_id}. {_HELP}")
-    interested = True
+    typed = _Typed()
     try:
         while True:
-            readable = select.select([sys.stdin] if interested else [], [], [], _LOOK_SECONDS)[0]
-            if readable:
-                line = sys.stdin.readline()
-                if not line:
-                    # Nobody will type any more, but the session runs: as in Flink, stay until it ends.
-                    interested = False
-                elif line.strip() in ("stop", "quit"):
+            for command in typed.wait(_LOOK_SECONDS):
+                if command in ("stop", "quit"):
                     _stop(cluster, config)
                     return
-                elif line.strip():
-                    if line.strip() != "help":
-                        tell(f"Unknown command {line.strip()!r}.")
-                    tell(_HELP)
-                continue
+                if command != "help":
+                    tell(f"Unknown command {command!r}.")
+                tell(_HELP)
             if _ended(cluster, config):
                 return
     except KeyboardInterrupt:
@@ -126,6 +121,32 @@ def _stay(cluster: YarnCluster, config: Configuration, owner: bool) -> None:
             tell(f"Detached; {cluster.application_id} runs on.")
             return
         _stop(cluster, config)
+
+
+class _Typed:
+    """Lines from standard input, without waiting for them.
+
+    Read from the file descriptor: what Python's own buffer holds, select does not see.
+    """
+
+    def __init__(self) -> None:
+        self._descriptor: int | None = sys.stdin.fileno()
+        self._rest = b""
+
+    def wait(self, seconds: float) -> list[str]:
+        """Return the lines that came within the time, as soon as there are some. At the end of the input nobody
+        will type any more, but the session runs: as in Flink, go on until it ends."""
+        if self._descriptor is None:
+            time.sleep(seconds)
+            return []
+        if not select.select([self._descriptor], [], [], seconds)[0]:
+            return []
+        chunk = os.read(self._descriptor, 4096)
+        if not chunk:
+            self._descriptor = None
+            chunk = b"\n"
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        return [text for line in lines if (text := line.decode(errors="replace").strip())]
 
 
 def _ended(cluster: YarnCluster, config: Configuration) -> bool:
