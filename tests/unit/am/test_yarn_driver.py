@@ -26,6 +26,7 @@ class FakeMaster:
         self.killed: list[str] = []
         self.finished: list[tuple[str, str]] = []
         self.error: Exception | None = None
+        self.added, self.stopped = threading.Event(), threading.Event()
         self.allowed = threading.Event()
         self.allowed.set()
 
@@ -44,6 +45,7 @@ class FakeMaster:
             raise self.error
         name = f"taskmanager_{len(self.states)}"
         self.states[name] = "REQUESTED"
+        self.added.set()
         return name
 
     def active_workers(self) -> list[WorkerContainer]:
@@ -55,6 +57,7 @@ class FakeMaster:
     def kill_worker(self, name: str) -> None:
         self.killed.append(name)
         self.states[name] = "KILLED"
+        self.stopped.set()
 
     def finish(self, status: str, diagnostics: str) -> None:
         self.finished.append((status, diagnostics))
@@ -127,8 +130,7 @@ def drive(check: Check) -> FakeMaster:
 def test_a_worker_from_request_to_release() -> None:
     async def check(driver: YarnDriver, master: FakeMaster, heard: Heard) -> None:
         driver.request_worker("r1", SPEC)
-        while not master.states:
-            await asyncio.sleep(0)
+        await asyncio.to_thread(master.added.wait, 10)
         master.states["taskmanager_0"] = "RUNNING"
         assert await heard.until("started") == ("started", "r1", "id-taskmanager_0")
         driver.release_worker("id-taskmanager_0")
@@ -145,8 +147,7 @@ def test_a_request_that_is_cancelled_while_skein_has_not_answered() -> None:
         driver.request_worker("r1", SPEC)
         driver.cancel_request("r1")
         master.allowed.set()
-        while not master.killed:
-            await asyncio.sleep(0)
+        await asyncio.to_thread(master.stopped.wait, 10)
         assert heard.events == []
 
     assert drive(check).killed == ["taskmanager_0"]
