@@ -111,13 +111,31 @@ class ShippedFiles:
 
 
 def zip_directory(directory: Path, target: Path, inside: str = "") -> None:
-    """Zip a directory's files below the folder `inside`; equal content gives an equal archive. Raises OSError."""
+    """Zip a directory's files below the folder `inside`; equal content gives an equal archive. Raises OSError.
+
+    Links are followed, but not back to a folder they are in; what is no file (a socket, a pipe, a link to nothing)
+    stays behind.
+    """
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for folder, folders, names in os.walk(directory, followlinks=True):
-            folders[:] = sorted(name for name in folders if name not in ("__pycache__", ".git"))
+            folders[:] = sorted(
+                name
+                for name in folders
+                if name not in ("__pycache__", ".git") and not _leads_back(Path(folder, name), directory)
+            )
             for name in sorted(names):
                 path = Path(folder, name)
+                if not path.is_file():
+                    continue
                 entry = zipfile.ZipInfo(os.path.join(inside, path.relative_to(directory)), _TIME)
                 entry.external_attr = (path.stat().st_mode & 0xFFFF) << 16
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 archive.writestr(entry, path.read_bytes())
+
+
+def _leads_back(folder: Path, top: Path) -> bool:
+    """Whether a link leads to one of the folders that it is in, on the way from `top`."""
+    if not folder.is_symlink():
+        return False
+    above = [parent for parent in folder.parents if parent == top or top in parent.parents]
+    return os.path.realpath(folder) in map(os.path.realpath, above)

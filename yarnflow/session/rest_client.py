@@ -83,7 +83,7 @@ class RestClient:
                 # The first try arrived, only its answer was lost on the way.
                 return job.job_id
             raise JobSubmissionError(f"the cluster refuses the job {job.name!r}: {reason}")
-        return str(json.loads(answer.data)["jobid"])
+        return str(self._document(answer)["jobid"])
 
     def _upload(self, sha256: str, path: Path) -> None:
         with path.open("rb") as file:
@@ -140,6 +140,8 @@ class RestClient:
     def application_id(self) -> str:
         """The YARN application that the JobManager belongs to, "" for none."""
         entries = self._get("/jobmanager/config")
+        if not isinstance(entries, list):
+            return ""  # another server's answer
         return next((str(entry["value"]) for entry in entries if entry["key"] == "yarn.application.id"), "")
 
     def taskmanagers(self) -> list[dict[str, Any]]:
@@ -155,7 +157,17 @@ class RestClient:
     def _get(self, path: str, job_id: str = "") -> Any:
         answer = self._call("GET", path)
         _check(answer, job_id)
-        return json.loads(answer.data)
+        return self._document(answer)
+
+    def _document(self, answer: BaseHTTPResponse) -> Any:
+        # A redirect to a login page, or another server that has the port now.
+        try:
+            return json.loads(answer.data)
+        except ValueError as error:
+            raise ClusterUnreachableError(
+                f"what answers at {self.url} is no JobManager ({answer.status}, {len(answer.data)} bytes that are "
+                "no JSON): check the address"
+            ) from error
 
     def _call(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None

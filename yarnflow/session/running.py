@@ -15,6 +15,7 @@ from yarnflow.errors import (
     ClusterUnreachableError,
     FileSystemError,
 )
+from yarnflow.session import properties_file
 from yarnflow.session.rest_client import RestClient
 from yarnflow.session.staging import Staging
 from yarnflow.session.user_files import ApplicationFiles
@@ -45,7 +46,10 @@ class StandaloneCluster:
     """
 
     def __init__(self, config: Configuration, address: str = "") -> None:
-        host, _, port = address.partition(":")
+        host, colon, port = address.removeprefix("http://").rstrip("/").rpartition(":")
+        if not colon or port.endswith("]"):
+            # No port: what stands before the last colon is the host, or a part of an IPv6 address.
+            host, port = host + colon + port, ""
         host = host or config[RestOptions.ADDRESS] or "localhost"
         self.url = f"http://{host}:{port or config[RestOptions.PORT]}"
         self.client = connect(self.url, config)
@@ -92,10 +96,13 @@ class YarnCluster:
         return url if url is not None and self._is_ours(url) else None
 
     def _is_ours(self, url: str) -> bool:
+        client = RestClient(url, patience=0.0, connect_timeout=2.0)
         try:
-            return RestClient(url, patience=0.0, connect_timeout=2.0).application_id() == self.application_id
+            return client.application_id() == self.application_id
         except ClusterError:
             return False
+        finally:
+            client.close()
 
     def _locate(self) -> str:
         """Ask YARN whether it runs, and the staging directory where.
@@ -106,10 +113,13 @@ class YarnCluster:
         staging = Staging(self._config, conf)
         deadline = time.monotonic() + self._config[ClientOptions.TIMEOUT].total_seconds()
         while True:
-            report = self.report()
+            try:
+                report = self.report()
+            except ApplicationNotFoundError as error:
+                raise ApplicationNotFoundError(f"{error}{self._origin()}") from error
             if report.state.ended:
                 self._files.forget()
-                raise ApplicationNotFoundError(ended_message(report))
+                raise ApplicationNotFoundError(f"{ended_message(report)}{self._origin()}")
             if report.state is ApplicationState.RUNNING:
                 try:
                     url = staging.jobmanager_url(self.application_id)
@@ -126,6 +136,16 @@ class YarnCluster:
                     f"{report.state.value} (queue {report.queue!r}). {report.diagnostics}".rstrip()
                 )
             time.sleep(_POLL_SECONDS)
+
+    def _origin(self) -> str:
+        """Where the id comes from, if not from the command line; and the next step."""
+        note = properties_file.read(self._config)
+        if note is None or note.application_id != self.application_id:
+            return ""
+        return (
+            f"\nIt is the session noted in {properties_file.path(self._config)}: start a new one with "
+            "yarn-session.sh, or delete that file"
+        )
 
     def report(self) -> ApplicationReport:
         """What YARN says about it. Raises ApplicationNotFoundError or ClusterUnreachableError."""
