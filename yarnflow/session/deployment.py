@@ -24,7 +24,7 @@ from typing import Any
 from yarnflow.config import Configuration
 from yarnflow.config.core import ClientOptions, CoreOptions
 from yarnflow.config.yarn import YarnOptions
-from yarnflow.errors import ClusterDeployError, ClusterError
+from yarnflow.errors import ClusterDeployError, ClusterError, ClusterUnreachableError
 from yarnflow.graph.job_graph import JobGraph
 from yarnflow.session import library, python_environment, submission_checks, yarn_config
 from yarnflow.session.application_spec import Parts, application_specification
@@ -188,7 +188,7 @@ class YarnClusterDescriptor:
                 ),
             )
             application_id, credentials = self._submitter.submit(
-                specification, self._config[ClientOptions.TIMEOUT].total_seconds()
+                specification, self._config[ClientOptions.TIMEOUT].total_seconds(), self._kill
             )
         self._say(f"Submitted application {application_id}")
         try:
@@ -222,14 +222,29 @@ class YarnClusterDescriptor:
         limit = self._config[YarnOptions.DEPLOYMENT_TIMEOUT].total_seconds()
         start = time.monotonic()
         tell_at = start + _TELL_SECONDS
+        patience = self._config[ClientOptions.TIMEOUT].total_seconds()
+        answered = start
         skein: SkeinApplication | None = None
+        address = ""
         try:
             while True:
-                report = self._yarn.application(application_id)
+                try:
+                    report = self._yarn.application(application_id)
+                except ClusterUnreachableError:
+                    # A ResourceManager that restarts or fails over is back after some seconds.
+                    if time.monotonic() > answered + patience:
+                        raise
+                    time.sleep(_POLL_SECONDS)
+                    continue
+                answered = time.monotonic()
                 if report.state.ended:
                     raise ClusterDeployError(self._why_ended(report))
-                if skein is None and report.state is ApplicationState.RUNNING and report.rpc_address:
-                    skein = SkeinApplication.connect(report.rpc_address, application_id, credentials)
+                if report.state is ApplicationState.RUNNING and report.rpc_address not in ("", address):
+                    # Another one than before is that of the next attempt.
+                    if skein is not None:
+                        skein.close()
+                    address = report.rpc_address
+                    skein = SkeinApplication.connect(address, application_id, credentials)
                 url = _lookup(skein)
                 if url:
                     return url

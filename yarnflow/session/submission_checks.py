@@ -38,7 +38,7 @@ def check(config: Configuration, yarn: ResourceManagerClient, say: Callable[[str
         if key in config:
             say(f"{key} has no effect on YARN through skein: {reason}")
     check_queue(config[YarnOptions.APPLICATION_QUEUE] or "", yarn.queues())
-    check_sizes(config, yarn.maximum_allocation() or yarn.largest_node())
+    check_sizes(config, yarn.maximum_allocation(), yarn.largest_node())
 
 
 def check_queue(name: str, queues: list[Queue]) -> None:
@@ -66,11 +66,15 @@ def check_queue(name: str, queues: list[Queue]) -> None:
     )
 
 
-def check_sizes(config: Configuration, maximum: Size | None) -> None:
+def check_sizes(config: Configuration, maximum: Size | None, node: Size | None = None) -> None:
     """Raise unless containers of the configured sizes can be had and used.
 
+    A session would be accepted all the same, and fail with its first request for a TaskManager: YARN refuses
+    what is larger than the scheduler's maximum or than every node.
+
     Args:
-        maximum: the largest container there can be; None when YARN does not tell.
+        maximum: the scheduler's largest container; None when YARN does not tell.
+        node: the most memory and cores of a node; None when no node runs yet.
 
     Raises:
         ConfigurationError: too small for what runs in it.
@@ -79,36 +83,40 @@ def check_sizes(config: Configuration, maximum: Size | None) -> None:
     asked = (
         (
             "JobManager",
-            "-jm",
-            JobManagerOptions.PROCESS_MEMORY.key,
+            f"{JobManagerOptions.PROCESS_MEMORY.key} (-jm)",
             config[JobManagerOptions.PROCESS_MEMORY].mebibytes,
+            YarnOptions.APP_MASTER_VCORES.key,
             config[YarnOptions.APP_MASTER_VCORES],
             _LEAST_MASTER_MB,
         ),
         (
             "TaskManager",
-            "-tm",
-            TaskManagerOptions.PROCESS_MEMORY.key,
+            f"{TaskManagerOptions.PROCESS_MEMORY.key} (-tm)",
             config[TaskManagerOptions.PROCESS_MEMORY].mebibytes,
+            f"{TaskManagerOptions.NUM_TASK_SLOTS.key} (-s) or {YarnOptions.CONTAINERS_VCORES.key}",
             yarn_config.worker_vcores(config),
             _LEAST_WORKER_MB,
         ),
     )
-    for who, flag, key, memory_mb, vcores, least in asked:
+    for who, memory_key, memory_mb, vcores_key, vcores, least in asked:
         if memory_mb < least:
             raise ConfigurationError(
-                f"{memory_mb} MB are too little for a {who}: {key} ({flag}) must be {least} MB at least"
+                f"{memory_mb} MB are too little for a {who}: {memory_key} must be {least} MB at least"
             )
         if maximum is not None and memory_mb > maximum.memory_mb:
             raise ResourceError(
                 f"a {who} of {memory_mb} MB can never run: the scheduler's largest container has "
-                f"{maximum.memory_mb} MB. Lower {key} ({flag}), or raise yarn.scheduler.maximum-allocation-mb"
+                f"{maximum.memory_mb} MB. Lower {memory_key}, or raise yarn.scheduler.maximum-allocation-mb"
             )
         if maximum is not None and vcores > maximum.vcores:
             raise ResourceError(
                 f"a {who} of {vcores} virtual cores can never run: the scheduler's largest container has "
-                f"{maximum.vcores}. Lower taskmanager.numberOfTaskSlots (-s) or "
-                f"{YarnOptions.CONTAINERS_VCORES.key}, or raise yarn.scheduler.maximum-allocation-vcores"
+                f"{maximum.vcores}. Lower {vcores_key}, or raise yarn.scheduler.maximum-allocation-vcores"
+            )
+        if node is not None and memory_mb > node.memory_mb:
+            raise ResourceError(
+                f"a {who} of {memory_mb} MB can never run: the largest node has {node.memory_mb} MB. "
+                f"Lower {memory_key}"
             )
 
 

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures import wait as wait_for_futures
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -30,6 +31,8 @@ T = TypeVar("T")
 JAVA_OPTIONS = ("-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
 #: Seconds for the JVM to start on a busy machine.
 START_SECONDS = 90.0
+#: Seconds for which an interrupted submission may still succeed.
+LATE_SECONDS = 10.0
 _LOG_TAIL = 2000
 
 
@@ -75,13 +78,17 @@ class Submitter:
         )
         if self._closed:
             self._client.close()
+            self._log.unlink(missing_ok=True)
         return credentials
 
-    def submit(self, specification: ApplicationSpecification, timeout: float) -> tuple[str, Credentials]:
+    def submit(
+        self, specification: ApplicationSpecification, timeout: float, late: Callable[[str], None]
+    ) -> tuple[str, Credentials]:
         """Submit and return the application's id and the credentials to talk to it.
 
         Args:
             timeout: seconds for HDFS and YARN to take it.
+            late: gets the id of an application that YARN took after we gave up or were interrupted.
 
         Raises:
             ClusterUnreachableError: no answer in time.
@@ -90,8 +97,14 @@ class Submitter:
         credentials = self._wait(self._ready, START_SECONDS, "skein's Java driver does not start")
         request = to_skein(specification, credentials)
         submitted = _in_background(lambda: cast("str", self._client.submit(request)))
-        application_id = self._wait(submitted, timeout, "YARN or HDFS does not answer")
-        return application_id, credentials
+        try:
+            return self._wait(submitted, timeout, "YARN or HDFS does not answer"), credentials
+        except BaseException:
+            # The driver may be about to succeed, and nobody would know of the application.
+            done, _ = wait_for_futures([submitted], LATE_SECONDS)
+            if done and submitted.exception() is None:
+                late(submitted.result())
+            raise
 
     def _wait(self, future: Future[T], timeout: float, what: str) -> T:
         try:
