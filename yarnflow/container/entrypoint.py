@@ -1,6 +1,7 @@
 """`python -m yarnflow.container.entrypoint`: what a TaskManager container runs.
 
-The address of the JobManager is in skein's key-value store, since this container may be up before the JobManager is.
+The address of the JobManager is in skein's key-value store, since this container may be up before the
+JobManager is.
 """
 
 from __future__ import annotations
