@@ -2,8 +2,8 @@
 
 yarnflow passes Python objects as they are, so a type is needed only where the program wants a shape: a
 declared `TUPLE` makes lists and rows tuples, a declared `ROW` makes tuples, lists and dicts rows with the
-declared names (`TypeInformation.converter`), printing follows the declared type, and sources and sinks
-with a schema use it.
+declared names, else f0, f1, ... (`TypeInformation.converter`), printing follows the declared type, and
+sources and sinks with a schema use it.
 """
 
 from __future__ import annotations
@@ -232,8 +232,8 @@ class RowTypeInfo(TypeInformation):
         return self._field_types
 
     def converter(self) -> Converter:
-        names = self._field_names
         keys = self.get_field_names()
+        names = tuple(keys)
         width = len(self._field_types)
         fields = _field_converters(self._field_types)
 

@@ -6,16 +6,18 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from yarnflow.common.java_text import double_text, float_text, instant_text, timestamp_text
 from yarnflow.common.typeinfo import (
     BasicType,
     BasicTypeInfo,
     ListTypeInfo,
     MapTypeInfo,
     RowTypeInfo,
+    TimestampTypeInfo,
     TupleTypeInfo,
     TypeInformation,
 )
-from yarnflow.common.types import Row
+from yarnflow.common.types import Row, RowKind
 from yarnflow.functions.batch import Batch, RowBatch
 from yarnflow.functions.sink import Sink, SinkWriter, WriterContext
 
@@ -69,23 +71,42 @@ def prefix_of(identifier: str, context: WriterContext) -> str:
 
 def formatter(type_info: TypeInformation | None) -> Formatter:
     """How a record of that type is shown: as Java's toString() of the type would, since that is what PyFlink
-    prints. `(a,1)` for a tuple, `+I[a,1]` for a row, `[a, b]` for a list, `{k=v}` for a map."""
+    prints. `(a,1)` for a tuple, `[a, b]` for a list, `{k=v}` for a map. Rows are `+I[a,1]` with Python's text of
+    the fields, because PyFlink makes that text in Python; rows inside other types are `+I[a, 1]` as in Java."""
+    return _row if isinstance(type_info, RowTypeInfo) else _formatter(type_info)
+
+
+def _formatter(type_info: TypeInformation | None) -> Formatter:
     if isinstance(type_info, TupleTypeInfo):
-        fields = [formatter(field) for field in type_info.get_field_types()]
+        fields = [_formatter(field) for field in type_info.get_field_types()]
         return _none_is_null(lambda value: f"({','.join(_each(fields, value))})")
     if isinstance(type_info, RowTypeInfo):
-        return _row
+        fields = [_formatter(field) for field in type_info.get_field_types()]
+        return _none_is_null(lambda value: f"{_kind(value)}[{', '.join(_each(fields, value))}]")
     if isinstance(type_info, ListTypeInfo):
-        element = formatter(type_info.element_type)
+        element = _formatter(type_info.element_type)
         return _none_is_null(lambda value: f"[{', '.join(map(element, value))}]")
     if isinstance(type_info, MapTypeInfo):
-        key, item = formatter(type_info.key_type), formatter(type_info.value_type)
+        key, item = _formatter(type_info.key_type), _formatter(type_info.value_type)
         return _none_is_null(lambda value: "{" + ", ".join(f"{key(k)}={item(v)}" for k, v in value.items()) + "}")
-    if type_info == BasicTypeInfo(BasicType.BOOLEAN):
-        return _none_is_null(lambda value: "true" if value else "false")
+    if isinstance(type_info, TimestampTypeInfo):
+        return _none_is_null(timestamp_text)
     if isinstance(type_info, BasicTypeInfo):
-        return _none_is_null(str)
+        return _none_is_null(_BASIC.get(type_info.basic_type, str))
     return str
+
+
+#: Basic types whose text is not Python's. Numbers of another type than the declared one show as the declared one.
+_BASIC: dict[BasicType, Formatter] = {
+    BasicType.BOOLEAN: lambda value: "true" if value else "false",
+    BasicType.DOUBLE: lambda value: double_text(float(value)),
+    BasicType.FLOAT: lambda value: float_text(float(value)),
+    BasicType.INSTANT: instant_text,
+}
+
+
+def _kind(value: Any) -> RowKind:
+    return value.get_row_kind() if isinstance(value, Row) else RowKind.INSERT
 
 
 def _each(formatters: list[Formatter], values: Any) -> list[str]:

@@ -102,7 +102,7 @@ def test_a_tuple_type_makes_tuples_also_inside_others() -> None:
     assert convert_with(pair, ["a", 1]) == ("a", 1)
     assert convert_with(pair, Row("a", 1)) == ("a", 1)
     assert convert_with(Types.LIST(pair), [["a", 1]]) == [("a", 1)]
-    assert convert_with(Types.ROW([pair]), [["a", 1]]) == Row(("a", 1))
+    assert convert_with(Types.ROW([pair]), [["a", 1]]) == Row(f0=("a", 1))
     unchanged = ("a", 1)
     assert convert_with(pair, unchanged) is unchanged
 

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
-from yarnflow.common import Row, RowKind, TypeInformation, Types
+from yarnflow.common import Instant, Row, RowKind, TypeInformation, Types
 from yarnflow.functions.batch import RowBatch
 from yarnflow.functions.print_sink import PrintSink, formatter
 from yarnflow.functions.sink import WriterContext
@@ -33,6 +34,27 @@ def test_lines_have_flinks_prefix(
         (Types.TUPLE([Types.BOOLEAN(), Types.STRING()]), (True, None), "(true,null)"),
         (Types.ROW([Types.STRING(), Types.INT()]), Row("a", 1), "+I[a,1]"),
         (Types.ROW([Types.INT()]), Row.of_kind(RowKind.DELETE, 1), "-D[1]"),
+        (Types.ROW([Types.BOOLEAN(), Types.DOUBLE()]), Row(True, 1e7), "+I[True,10000000.0]"),
+        (
+            Types.TUPLE([Types.INT(), Types.ROW([Types.BOOLEAN(), Types.DOUBLE(), Types.STRING()])]),
+            (1, Row(True, 2e10, None)),
+            "(1,+I[true, 2.0E10, null])",
+        ),
+        (Types.LIST(Types.ROW([Types.INT(), Types.BOOLEAN()])), [Row(1, True)], "[+I[1, true]]"),
+        (Types.LIST(Types.ROW([Types.INT()])), [(1,)], "[+I[1]]"),
+        (Types.DOUBLE(), 1e-7, "1.0E-7"),
+        (Types.DOUBLE(), float("-inf"), "-Infinity"),
+        (Types.DOUBLE(), 2, "2.0"),
+        (Types.FLOAT(), 3.3000000000000003, "3.3"),
+        (Types.FLOAT(), 3.4e38, "3.4E38"),
+        (Types.FLOAT(), 3.4028235e38, "3.4028235E38"),
+        (Types.FLOAT(), 16777216, "1.6777216E7"),
+        (Types.FLOAT(), 1e39, "Infinity"),
+        (Types.FLOAT(), float("nan"), "NaN"),
+        (Types.SQL_TIMESTAMP(), datetime(2020, 1, 2, 3, 4, 5, 678000), "2020-01-02 03:04:05.678"),
+        (Types.SQL_TIMESTAMP(), datetime(2020, 1, 2), "2020-01-02 00:00:00.0"),
+        (Types.INSTANT(), Instant.of_epoch_milli(1234567), "1970-01-01T00:20:34.567Z"),
+        (Types.INSTANT(), Instant(0, 0), "1970-01-01T00:00:00Z"),
         (Types.LIST(Types.STRING()), ["a", "b"], "[a, b]"),
         (Types.MAP(Types.STRING(), Types.INT()), {"a": 1, "b": 2}, "{a=1, b=2}"),
         (Types.STRING(), "a", "a"),
