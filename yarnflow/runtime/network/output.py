@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import Protocol
 
+from yarnflow.errors import ProgramError
 from yarnflow.functions.batch import Batch, ColumnBatch, RowBatch
 from yarnflow.runtime.network.elements import Element
 from yarnflow.runtime.network.framing import HEADER, MAX_PAYLOAD, FrameKind
@@ -95,6 +96,11 @@ class OutputChannel(ABC):
                 *self.encoded(slice_batch(batch, 0, half)),
                 *self.encoded(slice_batch(batch, half, records - half)),
             ]
+        if size > MAX_PAYLOAD:
+            raise ProgramError(
+                f"a record of {size} bytes cannot be sent to another process: the limit is {MAX_PAYLOAD} bytes. "
+                "Emit smaller records, or write large values to files and emit their names"
+            )
         if isinstance(batch, RowBatch) and records:
             wanted = FRAME_BYTES * records // max(1, size)
             self.batch_records = max(1, min(LARGEST_BATCH, 2 * self.batch_records, wanted))

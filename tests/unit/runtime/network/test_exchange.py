@@ -15,6 +15,7 @@ from yarnflow.errors import ProgramError
 from yarnflow.functions.batch import RowBatch
 from yarnflow.graph.job_graph import Exchange
 from yarnflow.runtime.network import exchange as exchange_module
+from yarnflow.runtime.network import output as network_output
 from yarnflow.runtime.network.elements import Element, EndOfData
 from yarnflow.runtime.network.exchange import DataExchange
 from yarnflow.runtime.network.framing import HEADER, FrameKind
@@ -384,4 +385,18 @@ def test_a_record_that_cannot_be_sent_fails_its_own_task_when_credit_comes(net: 
         return False
 
     net.until(raised)
+    assert producer.lost == []
+
+
+@pytest.mark.parametrize("exchange", list(Exchange))
+def test_a_record_above_the_limit_of_a_frame_is_the_programs_fault(
+    net: Net, exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network_output, "MAX_PAYLOAD", 1000)
+    producer, consumer = net.node(), net.node()
+    output, _, task_input = connect(producer, consumer, "c", exchange)
+    output.write(RowBatch(["small", "x" * 600, "y" * 600]))
+    net.until(task_input.has_data)
+    with pytest.raises(ProgramError, match=r"a record of .* bytes cannot be sent"):
+        output.write(RowBatch(["x" * 2000]))
     assert producer.lost == []
