@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
+from yarnflow.errors import ProgramError
 from yarnflow.functions.batch import Batch, RowBatch
 from yarnflow.graph.operators import Operator, TimestampsSpec
 from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
+from yarnflow.runtime.operators.keyed import shorten
 
 
 class TimestampsOperator(StreamOperator):
@@ -36,6 +39,20 @@ def assign(assigner: Any, batch: RowBatch) -> None:
     if times is None:
         batch.timestamps = [extract(record, None) for record in batch.rows]
     else:
-        batch.timestamps = [
-            extract(record, time) for record, time in zip(batch.rows, times, strict=True)
-        ]
+        batch.timestamps = [extract(record, time) for record, time in zip(batch.rows, times, strict=True)]
+    try:
+        array("q", batch.timestamps)
+    except (TypeError, OverflowError) as error:
+        record, wrong = next(pair for pair in zip(batch.rows, batch.timestamps, strict=True) if _is_wrong(pair[1]))
+        raise ProgramError(
+            f"the timestamp assigner returned {wrong!r} for the record {shorten(record)}: a timestamp is an int, "
+            "milliseconds since 1970-01-01 UTC"
+        ) from error
+
+
+def _is_wrong(time: Any) -> bool:
+    try:
+        array("q", [time])
+    except (TypeError, OverflowError):
+        return True
+    return False

@@ -23,6 +23,7 @@ from yarnflow.graph.operators import (
     ReduceSpec,
     SinkSpec,
     SourceSpec,
+    TimestampsSpec,
 )
 from yarnflow.runtime.rpc.messages import TaskFailure
 
@@ -231,3 +232,20 @@ def test_an_error_in_close_does_not_hide_the_failure(slot: Slot) -> None:
 
     failure = slot.failure(chain(SourceSpec(ListSource([7])), MapSpec(Broken())))
     assert failure.message.startswith("ZeroDivisionError")
+
+
+@pytest.mark.parametrize("wrong", [None, 2.5, "now", 1 << 63])
+def test_a_timestamp_that_is_none_names_its_record(slot: Slot, wrong: Any) -> None:
+    class Strategy:
+        class timestamp_assigner:
+            @staticmethod
+            def extract_timestamp(value: int, record_timestamp: int | None) -> Any:
+                return wrong if value == 3 else value
+
+    failure = slot.failure(
+        chain(
+            SourceSpec(ListSource([1, 3])), TimestampsSpec(Strategy()), SinkSpec(ListSink()), names=["a", "b", "c"]
+        )
+    )
+    assert f"the timestamp assigner returned {wrong!r} for the record 3" in failure.message
+    assert failure.operator_name == "b"
