@@ -31,11 +31,11 @@ def read_log_file(folder: Path, name: str, offset: int, length: int) -> bytes | 
         return file.read(min(max(0, length), MAX_PIECE))
 
 
-def tail(path: Path, lines: int = 30, limit: int = 8192) -> str:
-    """The last lines of a text file, "" when it cannot be read."""
+def tail(path: Path, lines: int = 30, limit: int = 8192, start: int = 0) -> str:
+    """The last lines of a text file behind byte `start`, "" when it cannot be read."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, 2) - limit))
+            file.seek(max(start, file.seek(0, 2) - limit))
             text = file.read().decode("utf-8", "replace")
     except OSError:
         return ""

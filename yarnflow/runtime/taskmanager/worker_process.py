@@ -46,6 +46,7 @@ class WorkerProcess:
         self._loop = asyncio.get_running_loop()
         self._process = spawned.process
         self._stderr = spawned.stderr
+        self._log_start = spawned.log_start
         self._socket = spawned.pipe
         self._said = said
         self._ended = ended
@@ -191,7 +192,8 @@ class WorkerProcess:
 
     def _report(self) -> None:
         self.gone.set()
-        self._ended(self._reason or describe_exit(self._process.returncode), tail(self._stderr))
+        said_last = tail(self._stderr, start=self._log_start)
+        self._ended(self._reason or describe_exit(self._process.returncode), said_last)
 
 
 def describe_exit(code: int) -> str:

@@ -19,11 +19,13 @@ LOG_BACKUPS = 3
 
 @dataclass(frozen=True)
 class SpawnedWorker:
-    """A process, this end of the socket pair to it, and its log file."""
+    """A process, this end of the socket pair to it, its log file, and where in the file its log starts: what is
+    before that is of earlier workers, and of other jobs."""
 
     process: subprocess.Popen[bytes]
     pipe: socket.socket
     stderr: Path
+    log_start: int = 0
 
 
 def spawn_worker(
@@ -48,6 +50,7 @@ def spawn_worker(
             opened.callback(os.close, output)
         errors = open_log(stderr)
         opened.callback(os.close, errors)
+        log_start = os.fstat(errors).st_size
         try:
             process = subprocess.Popen(
                 [
@@ -67,7 +70,7 @@ def spawn_worker(
         except OSError:
             ours.close()
             raise
-    return SpawnedWorker(process, ours, stderr)
+    return SpawnedWorker(process, ours, stderr, log_start)
 
 
 def open_log(path: Path) -> int:

@@ -180,3 +180,17 @@ def test_tails_of_logs(tmp_path):
     (tmp_path / "a.log").write_text("\n".join(f"line {number}" for number in range(100)))
     assert tail(tmp_path / "a.log", lines=2) == "line 98\nline 99"
     assert tail(tmp_path / "missing") == ""
+    assert tail(tmp_path / "a.log", start=(tmp_path / "a.log").stat().st_size) == ""
+
+
+def test_a_worker_answers_only_for_its_own_part_of_the_slots_log(tmp_path):
+    log = tmp_path / "slot0.log"
+    log.write_text("a secret of the job before\n")
+    spawned = worker_spawn.spawn_worker("", None, log)
+    try:
+        assert tail(spawned.stderr) == "a secret of the job before"
+        assert tail(spawned.stderr, start=spawned.log_start) == ""
+    finally:
+        spawned.process.kill()
+        spawned.process.wait()
+        spawned.pipe.close()
