@@ -201,6 +201,8 @@ class JobMaster:
                     "without checkpoints they would come twice. Write to a sink, or do not restart "
                     "(restart-strategy.type: none)"
                 )
+                if self.machine.exceptions:
+                    text += f". They restarted because of: {self.machine.exceptions[0].failure.message}"
                 self.post(JobBroken(TaskFailure(text, text, retryable=False)))
 
     def _broken(self, error: BaseException) -> None:
