@@ -12,7 +12,8 @@ from yarnflow.graph.job_graph import JobGraph
 from yarnflow.runtime.jobmanager.api import DispatcherGateway
 from yarnflow.runtime.jobmanager.driver import FinalStatus
 from yarnflow.runtime.states import JobStatus
-from yarnflow.yarn.deployment import JOB, JOB_BLOBS, JOB_GRAPH
+from yarnflow.yarn.deployment import JOB_BLOBS, JOB_GRAPH
+from yarnflow.yarn.layout import JOB
 
 logger = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ Whatever goes wrong after the submission, nothing is left running.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import tempfile
@@ -24,7 +25,7 @@ from typing import Any
 from yarnflow.config import Configuration
 from yarnflow.config.core import ClientOptions, CoreOptions
 from yarnflow.config.yarn import YarnOptions
-from yarnflow.errors import ClusterDeployError, ClusterError, ClusterUnreachableError
+from yarnflow.errors import ClusterDeployError, ClusterError, ClusterUnreachableError, FileSystemError
 from yarnflow.graph.job_graph import JobGraph
 from yarnflow.session import library, python_environment, submission_checks, yarn_config
 from yarnflow.session.application_spec import Parts, application_specification
@@ -34,10 +35,11 @@ from yarnflow.session.staging import Staging
 from yarnflow.session.user_files import ApplicationFiles, forget_old_applications
 from yarnflow.yarn import hadoop_conf, logs
 from yarnflow.yarn.application import ApplicationReport, ApplicationState, ContainerFile
-from yarnflow.yarn.deployment import JOB, JOB_BLOBS, JOB_GRAPH, Deployment, Mode
+from yarnflow.yarn.deployment import JOB_BLOBS, JOB_GRAPH, Deployment, Mode
 from yarnflow.yarn.layout import (
     CONFIGURATION,
     DEPLOYMENT,
+    JOB,
     MASTER_SETTINGS,
     REST_ADDRESS_KEY,
     SECRET,
@@ -200,6 +202,9 @@ class YarnClusterDescriptor:
             # Also on Ctrl-C: nothing that nobody knows of may stay behind.
             self._kill(application_id)
             ApplicationFiles(application_id).forget()
+            with contextlib.suppress(FileSystemError):
+                # Its JobManager may have noted its address, and cannot remove that any more.
+                prepared.staging.forget(application_id)
             raise
 
     def _write_files(self, folder: Path, deployment: Deployment) -> dict[str, ContainerFile]:

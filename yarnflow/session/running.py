@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -118,7 +119,7 @@ class YarnCluster:
             except ApplicationNotFoundError as error:
                 raise ApplicationNotFoundError(f"{error}{self._origin()}") from error
             if report.state.ended:
-                self._files.forget()
+                self._forget()
                 raise ApplicationNotFoundError(f"{ended_message(report)}{self._origin()}")
             if report.state is ApplicationState.RUNNING:
                 try:
@@ -177,8 +178,15 @@ class YarnCluster:
                 self.kill()
                 killed, deadline = True, time.monotonic() + _STOP_SECONDS
             time.sleep(_POLL_SECONDS)
-        self._files.forget()
+        self._forget()
         return report
+
+    def _forget(self) -> None:
+        """It has ended: drop what we remember, and its note if it was killed before it could."""
+        self._files.forget()
+        # An old note misleads nobody, since YARN is asked first: it is only untidy.
+        with contextlib.suppress(FileSystemError):
+            Staging(self._config, hadoop_conf.load(self._config)).forget(self.application_id)
 
     def kill(self) -> None:
         """Let YARN kill it."""

@@ -8,6 +8,7 @@ YARN keeps its local copy of a shared file on every node, so the second applicat
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import tempfile
@@ -17,6 +18,7 @@ from pathlib import Path
 from yarnflow import fs
 from yarnflow.config import Configuration
 from yarnflow.config.yarn import YarnOptions
+from yarnflow.errors import FileAlreadyExistsError
 from yarnflow.session.user_files import cache_directory, read_json, write_json
 from yarnflow.yarn.hadoop_conf import HadoopConf, hadoop_user
 from yarnflow.yarn.layout import ADDRESS_FILE
@@ -70,7 +72,10 @@ class Staging:
         found = files.status(path)
         if found is None or found.length != size:
             files.mkdirs(path.rpartition("/")[0])
-            files.upload(str(local), path, overwrite=True)
+            # YARN refuses a file that changed after a submission, even into the same content: when two commands
+            # upload at the same time, the first one's stays.
+            with contextlib.suppress(FileAlreadyExistsError):
+                files.upload(str(local), path, overwrite=found is not None)
         return uri
 
     def jobmanager_url(self, application_id: str) -> str | None:
@@ -82,6 +87,11 @@ class Staging:
         with files.open_read(path) as stream:
             document = json.loads(stream.read())
         return str(document["url"])
+
+    def forget(self, application_id: str) -> None:
+        """Remove what an application said that ended without doing so itself. Raises FileSystemError."""
+        files, path = fs.get(f"{self.root}/{application_id}")
+        files.delete(path, recursive=True)
 
 
 def sha256_of(path: Path) -> str:

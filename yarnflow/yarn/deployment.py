@@ -16,8 +16,7 @@ class Mode(Enum):
     APPLICATION = "application"
 
 
-#: Folder with the job of a per-job application: the graph as JSON, and its files by hash below blobs/.
-JOB = "yarnflow-job"
+#: What the folder layout.JOB has.
 JOB_GRAPH = "graph.json"
 JOB_BLOBS = "blobs"
 

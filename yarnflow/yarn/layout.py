@@ -18,12 +18,14 @@ LIBRARY = "yarnflow-library"
 MASTER_SETTINGS = "00-yarnflow-master.jar"
 #: JSON object that says what the JobManager is for (am/environment.py).
 DEPLOYMENT = "yarnflow-deployment.json"
+#: Folder with the job of a per-job application: the graph as JSON, and its files by hash below blobs/.
+JOB = "yarnflow-job"
 #: Folder with the user's program and its files, in application mode: an archive.
 USER_CODE = "usrlib"
 
-#: Names that shipped files must not have.
+#: Names that shipped files must not have; nor may they begin with ".skein". "taskmanager" is its working folder.
 RESERVED = frozenset(
-    (CONFIGURATION, SECRET, ENVIRONMENT, LIBRARY, MASTER_SETTINGS, DEPLOYMENT, USER_CODE, ".skein.sh")
+    (CONFIGURATION, SECRET, ENVIRONMENT, LIBRARY, MASTER_SETTINGS, DEPLOYMENT, JOB, USER_CODE, "taskmanager")
 )
 
 #: Variable: directory below the user's staging directory with this deployment's files.
