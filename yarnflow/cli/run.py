@@ -15,6 +15,7 @@ from yarnflow.cli._program import PROGRAM_OPTIONS, program_of, program_options
 from yarnflow.config import Configuration
 from yarnflow.config.core import PythonOptions
 from yarnflow.config.execution import ExecutionOptions
+from yarnflow.errors import YarnflowError
 
 if TYPE_CHECKING:
     from yarnflow.session.program import Program
@@ -149,7 +150,11 @@ class _Watch:
         if kind is not None and issubclass(kind, KeyboardInterrupt) and self._shut_down:
             for job_id, cluster in self._running.items():
                 tell(f"Cancelling job {job_id}.")
-                cluster.client.cancel(job_id)
+                try:
+                    cluster.client.cancel(job_id)
+                except YarnflowError as error:
+                    # The others shall be cancelled too.
+                    tell(f"It may still run: {error}")
 
     def submitted(self, cluster: StandaloneCluster | YarnCluster, job_id: str) -> None:
         """A cluster has accepted a job."""

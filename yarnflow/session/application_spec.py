@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,8 +98,10 @@ def shipped(config: Configuration, scratch: Path) -> dict[str, ContainerFile]:
     found: dict[str, ContainerFile] = {}
     for option, archives in ((YarnOptions.SHIP_FILES, False), (YarnOptions.SHIP_ARCHIVES, True)):
         for source in config[option]:
-            name = source.rstrip("/").rpartition("/")[2]
-            if name in RESERVED or name in found:
+            name = posixpath.basename(fs.split_uri(source)[2].rstrip("/"))
+            if not name:
+                raise ConfigurationError(f"{option.key}: {source!r} names no file or directory")
+            if name in RESERVED or name.startswith(".skein") or name in found:
                 raise ConfigurationError(f"{option.key}: two files of a container would be named {name!r}")
             if archives and not name.endswith(_ARCHIVES):
                 raise ConfigurationError(

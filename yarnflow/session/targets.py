@@ -88,6 +88,10 @@ def attach(config: Configuration, jobmanager: str = "") -> StandaloneCluster | Y
         raise ConfigurationError("name the application: -yid, or -Dyarn.application.id")
     if application_id and destination.target is not Target.REMOTE:
         return YarnCluster(application_id, destination.config)
+    if destination.target in (Target.YARN_PER_JOB, Target.YARN_APPLICATION):
+        raise ConfigurationError(
+            f"-t {destination.target.value} needs the application: name it with -yid or -Dyarn.application.id"
+        )
     return StandaloneCluster(destination.config, destination.address)
 
 

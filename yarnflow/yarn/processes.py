@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 
 from yarnflow.config import Configuration
@@ -23,12 +24,13 @@ def script(executable: str, module: str, name: str) -> str:
         module: to run.
         name: of the log files.
     """
+    executable = shlex.quote(executable)
     return f"""\
 log=${{LOG_DIRS%%,*}}
 export PYTHONPATH="$PWD/{LIBRARY}${{PYTHONPATH:+:$PYTHONPATH}}"
 export PYTHONUNBUFFERED=1
 if ! command -v {executable} >/dev/null; then
-    echo "this node has no Python at {executable}: see yarn.python-environment" | tee "$log/{name}.log"
+    echo "this node has no Python at "{executable}": see yarn.python-environment" | tee "$log/{name}.log"
     exit 127
 fi
 exec {executable} -m {module} >"$log/{name}.out" 2>"$log/{name}.log"

@@ -7,6 +7,7 @@ hadoop-yarn-site/ResourceManagerRest.html
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -70,6 +71,8 @@ class ResourceManagerClient:
         self._session = requests.Session()
         # Proxies of the environment are for the internet, not for the cluster.
         self._session.trust_env = False
+        # That would ignore the variable for a private certificate authority as well.
+        self._session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
         self._session.headers["Accept"] = "application/json"
         if self._secure:
             self._session.auth = _spnego()
@@ -205,8 +208,11 @@ class ResourceManagerClient:
                 raise ClusterError(
                     f"{address} wants a Kerberos login: run kinit, or set security.kerberos.login.keytab"
                 )
-            if "This is standby RM" in answer.text[:200] or answer.status_code in (502, 503):
+            if "This is standby RM" in answer.text[:200]:
                 problems.append(f"{address} (standby)")
+                continue
+            if answer.status_code in (502, 503):
+                problems.append(f"{address} ({answer.status_code} {answer.reason})")
                 continue
             # The next question goes to the one that answered.
             self._addresses.remove(address)
@@ -294,6 +300,8 @@ def _cause(error: BaseException) -> str:
             break
         seen = inner
     text = str(seen)
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return "its certificate is not trusted: name the authority's file in REQUESTS_CA_BUNDLE"
     if "Connection refused" in text:
         return "connection refused"
     if "resolve" in text or "Name or service" in text:
