@@ -22,7 +22,9 @@ from yarnflow.cli._common import (
 )
 from yarnflow.cli.run import detached_hint, tell
 from yarnflow.config import Configuration
+from yarnflow.config.core import ClientOptions
 from yarnflow.config.yarn import YarnOptions
+from yarnflow.errors import ClusterUnreachableError
 
 if TYPE_CHECKING:
     from yarnflow.session.running import YarnCluster
@@ -104,7 +106,7 @@ def _stay(cluster: YarnCluster, config: Configuration, owner: bool) -> None:
         owner: we started it, so Ctrl-C ends it; a session we attached to runs on.
     """
     tell(f"Attached to {cluster.application_id}. {_HELP}")
-    typed = _Typed()
+    typed, answered = _Typed(), time.monotonic()
     try:
         while True:
             for command in typed.wait(_LOOK_SECONDS):
@@ -114,8 +116,14 @@ def _stay(cluster: YarnCluster, config: Configuration, owner: bool) -> None:
                 if command != "help":
                     tell(f"Unknown command {command!r}.")
                 tell(_HELP)
-            if _ended(cluster, config):
-                return
+            try:
+                if _ended(cluster, config):
+                    return
+                answered = time.monotonic()
+            except ClusterUnreachableError:
+                # A ResourceManager that restarts or fails over: the session runs on meanwhile.
+                if time.monotonic() > answered + config[ClientOptions.TIMEOUT].total_seconds():
+                    raise
     except KeyboardInterrupt:
         if not owner:
             tell(f"Detached; {cluster.application_id} runs on.")
@@ -130,7 +138,8 @@ class _Typed:
     """
 
     def __init__(self) -> None:
-        self._descriptor: int | None = sys.stdin.fileno()
+        # There is none when it was closed (`<&-`).
+        self._descriptor: int | None = None if sys.stdin is None else sys.stdin.fileno()
         self._rest = b""
 
     def wait(self, seconds: float) -> list[str]:
