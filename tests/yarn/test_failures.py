@@ -122,10 +122,10 @@ def test_missing_program(commands: Commands) -> None:
 def test_program_that_cannot_be_submitted(commands: Commands, tmp_path: Path, text: str, said: str) -> None:
     program = tmp_path / "program.py"
     program.write_text(text)
-    before = commands.ask("apps")
+    before = commands.submitted()
     message = _fails(commands, "run", "-m", "yarn-cluster", *RUN_SIZES, "-py", str(program))
     assert said in message
-    assert commands.ask("apps") == before, "nothing was submitted"
+    assert commands.submitted() == before
 
 
 def test_unknown_application(commands: Commands) -> None:

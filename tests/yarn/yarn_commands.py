@@ -115,6 +115,10 @@ class Commands:
         answer = self.ask("apps?states=NEW,NEW_SAVING,SUBMITTED,ACCEPTED,RUNNING")
         return {app["id"] for app in (answer.get("apps") or {}).get("app", ())}
 
+    def submitted(self) -> set[str]:
+        """Ids of all applications there ever were."""
+        return {app["id"] for app in (self.ask("apps").get("apps") or {}).get("app", ())}
+
     def until_ended(self, application_id: str) -> dict[str, Any]:
         """Wait for the end of an application and return YARN's last report."""
         deadline = time.monotonic() + SECONDS
