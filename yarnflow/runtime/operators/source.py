@@ -12,6 +12,7 @@ from yarnflow.functions.batch import Batch
 from yarnflow.functions.source import Availability, Source, Split, SplitReader
 from yarnflow.graph.operators import Operator, SourceSpec
 from yarnflow.runtime.operators.base import OperatorContext, StreamOperator, as_rows
+from yarnflow.runtime.operators.pacing import Pacer
 from yarnflow.runtime.operators.timestamps import assign, assigner_of
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,8 @@ def assigned_splits(source: Source, subtask_index: int, parallelism: int) -> lis
 class SourceOperator(StreamOperator):
     """Polls split readers: bounded splits one after the other, unbounded ones in turns.
 
-    Instead of `process_batch` the task calls `poll`, which emits at most one batch.
+    Instead of `process_batch` the task calls `poll`, which emits at most one batch, or a piece of one when what
+    follows is slow. While `waiting`, the readers' positions are ahead of what was emitted.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class SourceOperator(StreamOperator):
         self._source = operator.spec.source
         self._assigner = assigner_of(operator.spec.watermarks)
         self._clock = clock
+        self._pacer = Pacer(clock)
         self._waiting: deque[Split] = deque()
         self._readers: deque[SplitReader] = deque()
         self._known: set[str] = set()
@@ -61,6 +64,9 @@ class SourceOperator(StreamOperator):
 
     def poll(self) -> bool:
         """Emit the next batch if there is one. Returns whether anything happened."""
+        if self._pacer.waiting:
+            self._pacer.go_on()
+            return True
         if self._discovery is not None and self._clock() >= self._next_discovery:
             self._discover()
         if self._waiting and (not self._readers or not self._source.bounded):
@@ -80,6 +86,11 @@ class SourceOperator(StreamOperator):
             self.ended = True
         return self.ended
 
+    @property
+    def waiting(self) -> bool:
+        """There is more of a batch that was read."""
+        return self._pacer.waiting
+
     def filenos(self) -> list[int] | None:
         """Descriptors that become readable when there may be more; None when some reader has none and
         must be polled."""
@@ -96,6 +107,7 @@ class SourceOperator(StreamOperator):
         return None if self._discovery is None else self._next_discovery
 
     def close(self) -> None:
+        self._pacer.drop()
         while self._readers:
             self._readers.popleft().close()
 
@@ -105,7 +117,7 @@ class SourceOperator(StreamOperator):
         if self._assigner is not None:
             batch = as_rows(batch)
             assign(self._assigner, batch)
-        self.emit(batch)
+        self._pacer.offer(batch, self.emit)
 
     def _discover(self) -> None:
         context = self.context

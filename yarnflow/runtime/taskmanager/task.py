@@ -29,6 +29,7 @@ from yarnflow.runtime.network.input import TaskInput, window_for
 from yarnflow.runtime.network.partition import Partition, make_partition
 from yarnflow.runtime.operators.base import OperatorContext
 from yarnflow.runtime.operators.collect import CollectOperator
+from yarnflow.runtime.operators.pacing import Pacer
 from yarnflow.runtime.operators.user_functions import bind, bind_key
 from yarnflow.runtime.rpc.messages import (
     Message,
@@ -91,6 +92,7 @@ class Task:
         self._chain: RunningChain | None = None
         self._operator_names: list[str] = []
         self._input = TaskInput()
+        self._pacer = Pacer(clock)
         self._open_channels: dict[int, int] = {}
         self._partitions: list[Partition] = []
         self._accumulators: dict[str, Accumulator[Any]] = {}
@@ -182,12 +184,16 @@ class Task:
             if source.ended:
                 self._end()
             return Activity.BUSY if progressed else Activity.IDLE
+        if self._pacer.waiting:
+            self._pacer.go_on()
+            return Activity.BUSY
         if not self._input.has_data():
             return Activity.IDLE
         channel, element = self._input.take()
         if isinstance(element, (RowBatch, ColumnBatch)):
             self._records_in += len(element)
-            chain.process(element, channel.input_index)
+            input_index = channel.input_index
+            self._pacer.offer(element, lambda batch: chain.process(batch, input_index))
         else:
             self._control(element, channel.input_index)
             channel.ended = True
@@ -241,7 +247,10 @@ class Task:
     def can_go_on(self) -> bool:
         """Whether a batch waits for this task and its results have somewhere to go."""
         chain = self._chain
-        return chain is not None and self._input.has_data() and self._has_room(chain)
+        if chain is None or self._ending:
+            return False
+        waiting = self._pacer.waiting or self._input.has_data() or (chain.source is not None and chain.source.waiting)
+        return waiting and self._has_room(chain)
 
     def source_filenos(self) -> list[int] | None:
         """Descriptors that wake a source task; None when it must be polled; [] when nothing can wake it."""
@@ -363,6 +372,7 @@ class Task:
 
     def _release(self) -> None:
         chain, self._chain = self._chain, None
+        self._pacer.drop()
         for partition in self._partitions:
             partition.close()
         for channel in self._input.channels:
