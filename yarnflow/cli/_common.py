@@ -128,6 +128,7 @@ def _set_verbose(ctx: click.Context, param: click.Parameter, value: bool) -> Non
         import logging  # not at the top: only --verbose needs it set up
 
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-5s %(name)s - %(message)s")
+        logging.getLogger("yarnflow").setLevel(logging.INFO)
 
 
 def verbose_option(command: F) -> F:

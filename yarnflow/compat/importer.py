@@ -20,6 +20,7 @@ _HOMES = {
     "pyflink.common": "yarnflow.common",
     "pyflink.datastream": "yarnflow.datastream",
     "pyflink.metrics": "yarnflow.functions.metrics",
+    "pyflink.table": "yarnflow.compat.table",
 }
 _ROOT = "pyflink"
 
@@ -92,13 +93,16 @@ def _forget() -> None:
 
 def _missing(name: str) -> str:
     if name.startswith("pyflink.table"):
-        return (
-            f"No module named {name!r}: yarnflow runs programs of the DataStream API, not of the Table API. "
-            "Express the query with DataStream operations, or run this program with Flink"
-        )
+        from yarnflow.compat.table import NOT_THE_TABLE_API  # not at the top: it loads the connectors' types
+
+        return f"No module named {name!r}: {NOT_THE_TABLE_API}"
     if name.startswith("pyflink.datastream.connectors."):
         return (
             f"No module named {name!r}: yarnflow has no such connector, and Flink's own need a JVM. "
             "Those it has are the modules of yarnflow.datastream.connectors"
         )
+    from yarnflow.datastream import not_yet  # not at the top: slot workers install this hook, and need no API
+
+    if name.startswith("pyflink.datastream.") and (reason := not_yet.of_module(name.split(".")[2])):
+        return reason
     return f"No module named {name!r}: yarnflow runs the DataStream API (pyflink.common, pyflink.datastream)"

@@ -1,5 +1,5 @@
 """What `import pyflink` gives in a program that yarnflow runs: an empty package; its parts are
-`pyflink.common`, `pyflink.datastream` and `pyflink.metrics`."""
+`pyflink.common`, `pyflink.datastream`, `pyflink.metrics` and, for its DataTypes, `pyflink.table`."""
 
 from __future__ import annotations
 

@@ -10,6 +10,9 @@ functions.py                     what users implement (the classes live in yarnf
 connectors/, formats/            sources, sinks and how bytes become records
 """
 
+from typing import Any
+
+from yarnflow.datastream import not_yet
 from yarnflow.datastream.data_stream import (
     CloseableIterator,
     ConnectedStreams,
@@ -63,3 +66,7 @@ __all__ = [
     "col",
     "lit",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    raise not_yet.missing_class(__name__, name)

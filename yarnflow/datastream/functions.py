@@ -1,5 +1,8 @@
 """The user functions under the module name of PyFlink, and accumulators. They live in yarnflow.functions."""
 
+from typing import Any
+
+from yarnflow.datastream import not_yet
 from yarnflow.functions.accumulators import (
     Accumulator,
     DoubleCounter,
@@ -47,3 +50,7 @@ __all__ = [
     "ReduceFunction",
     "RuntimeContext",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    raise not_yet.missing_class(__name__, name)

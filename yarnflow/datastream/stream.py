@@ -9,6 +9,7 @@ from yarnflow.common.typeinfo import PickledBytesTypeInfo, TupleTypeInfo, TypeIn
 from yarnflow.common.watermark_strategy import WatermarkStrategy
 from yarnflow.datastream import operator_settings as settings
 from yarnflow.datastream.closeable_iterator import CloseableIterator
+from yarnflow.datastream.not_yet import SaysWhatIsMissing
 from yarnflow.datastream.slot_sharing_group import SlotSharingGroup
 from yarnflow.datastream.stream_sink import DataStreamSink
 from yarnflow.errors import ProgramError
@@ -48,7 +49,7 @@ __all__ = ["DataStream"]
 Key = Union[Callable[[Any], Any], KeySelector, str, int]  # noqa: UP007 - evaluated at run time
 
 
-class DataStream:
+class DataStream(SaysWhatIsMissing):
     """Got from the environment (`from_collection`, `from_source`, ...) and from other streams.
 
     Methods that set a property (`name`, `uid`, `set_parallelism`, ...) concern the operator that made the

@@ -20,6 +20,7 @@ from yarnflow.config.execution import ExecutionOptions, RuntimeMode
 from yarnflow.config.option import Option, is_secret
 from yarnflow.config.program import BatchShuffleMode, ProgramOptions
 from yarnflow.datastream.execution_mode import RuntimeExecutionMode
+from yarnflow.datastream.not_yet import SaysWhatIsMissing
 from yarnflow.datastream.operator_settings import check_parallelism, warn_about_resources
 from yarnflow.datastream.stream import DataStream, check_strategy, declared
 from yarnflow.errors import ProgramError
@@ -44,7 +45,7 @@ DEFAULT_JOB_NAME = "Flink Streaming Job"
 _ABOUT_THE_JOB = ("execution.", "parallelism.", "pipeline.", "python.", "restart-strategy", "state.")
 
 
-class StreamExecutionEnvironment:
+class StreamExecutionEnvironment(SaysWhatIsMissing):
     """Made by `get_execution_environment()`. The same program runs on every cluster: which one is the
     launcher's business, and without a launcher it is a MiniCluster in this process tree."""
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NoReturn
 
+from yarnflow.errors import ProgramError
 from yarnflow.functions.runtime_context import RuntimeContext
 
 
@@ -125,6 +126,10 @@ class ProcessFunction(Function):
         @abstractmethod
         def timestamp(self) -> int | None:
             """Event time of the record in ms since the epoch, None if the stream has no event time."""
+
+        def timer_service(self) -> NoReturn:
+            """Refuses: there are no timers yet."""
+            raise ProgramError("Context.timer_service(): timers are not there yet in this version of yarnflow")
 
         def current_processing_time(self) -> int:
             """The machine's clock in ms since the epoch."""

@@ -66,6 +66,18 @@ def _ship(cluster: MiniCluster, job: JobGraph, config: Configuration) -> JobGrap
         return replace(job, artifacts=(*job.artifacts, *shipped.artifacts))
 
 
+def _keep_quiet() -> None:
+    """Show no INFO of the cluster in the program's own log, as Flink shows none; its text may go to stdout.
+
+    A program that wants it, and --verbose, set a level for the logger `yarnflow`.
+    """
+    import logging  # not at the top: see local_cluster()
+
+    logger = logging.getLogger("yarnflow")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.WARNING)
+
+
 def local_cluster(config: Configuration, slots: int) -> MiniCluster:
     """This process's MiniCluster; made with `config` and `slots` if there is none yet."""
     global _cluster
@@ -78,6 +90,7 @@ def local_cluster(config: Configuration, slots: int) -> MiniCluster:
             # After the workers have begun to start: loading asyncio and the runtime takes as long as they do.
             from yarnflow.runtime.minicluster import MiniCluster
 
+            _keep_quiet()
             _cluster = MiniCluster(config, slots, spawned=spawned, root=root)
             atexit.register(close_local_cluster)
         return _cluster

@@ -151,7 +151,9 @@ assert not [name for name in sys.modules if name.startswith("pyflink")]
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
-        ("import pyflink.table", "not of the Table API"),
+        ("import pyflink.table.udf", "not of the Table API"),
+        ("from pyflink.datastream.state import ValueStateDescriptor", "state and timers are not there yet"),
+        ("from pyflink.datastream.window import TumblingEventTimeWindows", "windows are not there yet"),
         ("from pyflink.table import EnvironmentSettings", "not of the Table API"),
         ("from pyflink.datastream.connectors.pulsar import PulsarSource", "has no such connector"),
         ("import pyflink.java_gateway", "yarnflow runs the DataStream API"),
@@ -163,6 +165,48 @@ def test_what_is_not_there_says_what_is(statement: str, reason: str) -> None:
     assert done.returncode == 0, done.stderr
     assert reason in done.stdout
     assert done.stdout.startswith("pyflink.")
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "reason"),
+    [
+        ("pyflink.datastream", "KeyedProcessFunction", "KeyedProcessFunction: keyed state and timers are not"),
+        ("pyflink.datastream.functions", "ProcessWindowFunction", "ProcessWindowFunction: windows are not"),
+        ("pyflink.datastream", "CheckpointingMode", "CheckpointingMode: checkpoints and state backends are not"),
+        ("pyflink.datastream", "SinkFunction", "wraps a Java class"),
+        ("pyflink.datastream", "Nonsense", "cannot import name 'Nonsense'"),
+    ],
+)
+def test_what_is_not_there_yet_says_so(module: str, name: str, reason: str) -> None:
+    done = run(f"try:\n    from {module} import {name}\nexcept ImportError as error:\n    print(error)")
+    assert done.returncode == 0, done.stderr
+    assert reason in done.stdout
+
+
+def test_table_has_the_types_of_columns() -> None:
+    done = run("from pyflink.table import DataTypes\nprint(DataTypes.BIGINT())")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        ("env.enable_checkpointing(1000)", "StreamExecutionEnvironment.enable_checkpointing(): checkpoints"),
+        (
+            "env.from_collection([1]).key_by(lambda n: n).count_window(3)",
+            "KeyedStream.count_window(): windows are",
+        ),
+        ("env.from_collection([1]).no_such_method()", "'DataStream' object has no attribute 'no_such_method'"),
+    ],
+)
+def test_methods_that_are_not_there_yet_say_so(call: str, reason: str) -> None:
+    done = run(
+        "from pyflink.datastream import StreamExecutionEnvironment\n"
+        "env = StreamExecutionEnvironment.get_execution_environment()\n"
+        f"try:\n    {call}\nexcept Exception as error:\n    print(error)"
+    )
+    assert done.returncode == 0, done.stderr
+    assert reason in done.stdout
 
 
 def test_without_install_pyflink_is_whatever_is_installed(tmp_path: Path) -> None:
