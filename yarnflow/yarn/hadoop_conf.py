@@ -51,7 +51,7 @@ class HadoopConf:
     @property
     def default_fs(self) -> str:
         """URI of the default file system, without a slash at the end."""
-        return self.get("fs.defaultFS", "file:///").rstrip("/") or "file://"
+        return self.get("fs.defaultFS", "file:///").removesuffix("/")
 
     @property
     def secure(self) -> bool:
