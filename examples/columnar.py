@@ -16,13 +16,13 @@ from yarnflow.datastream.connectors.parquet import ParquetSource
 from yarnflow.datastream.expressions import col
 
 
-def sample() -> str:
-    """Write a million trips to a Parquet file and return its path."""
+def sample(folder: str) -> str:
+    """Write a million trips to a Parquet file in the folder and return its path."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     count = 1_000_000
-    path = Path(tempfile.mkdtemp(prefix="yarnflow-")) / "trips.parquet"
+    path = Path(folder) / "trips.parquet"
     trips = {
         "city": pa.array(["Oslo", "Porto", "Quito", "Riga"] * (count // 4)),
         "miles": pa.array([number % 97 for number in range(count)]),
@@ -45,10 +45,16 @@ def main() -> None:
     parser.add_argument("--input")
     arguments = parser.parse_args()
 
+    with tempfile.TemporaryDirectory(prefix="yarnflow-") as folder:
+        run(arguments.input or sample(folder))
+
+
+def run(path: str) -> None:
+    """Print kilometres per city."""
     env = StreamExecutionEnvironment.get_execution_environment()
     env.set_parallelism(1)
     env.set_runtime_mode(RuntimeExecutionMode.BATCH)
-    source = ParquetSource.for_paths(arguments.input or sample()).columns(["city", "miles", "minutes"]).build()
+    source = ParquetSource.for_paths(path).columns(["city", "miles", "minutes"]).build()
     trips = env.from_source(source, WatermarkStrategy.no_watermarks(), "trips")
     sums = (
         trips.filter((col("miles") > 5) & (col("minutes") > 10))

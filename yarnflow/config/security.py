@@ -9,7 +9,7 @@ from yarnflow.config.values import COMMA_LIST, LIST
 
 
 class ClusterSecretOptions:
-    """How the processes of a standalone cluster know each other. On YARN every application gets a secret of its own."""
+    """How the processes of a standalone cluster know each other. On YARN every application has its own secret."""
 
     # Not "secret-file": values of keys with "secret" in them are masked, and this is only a path.
     FILE = Option(

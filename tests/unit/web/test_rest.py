@@ -148,7 +148,7 @@ class FakeDispatcher:
 Check = Callable[[TestClient[Any, Any], FakeDispatcher], Awaitable[None]]
 
 
-@pytest.fixture()
+@pytest.fixture
 def with_client(tmp_path: Path) -> Callable[[Check], None]:
     """Run an async check against the app."""
 
