@@ -1,7 +1,7 @@
 """Columns stay columns: Parquet in, expressions and built-in sums on Arrow, Parquet out. No record becomes a
 Python object on the way.
 
-    python examples/columnar.py [--input trips.parquet] [--output folder]
+    python examples/columnar.py [--input trips.parquet]
 """
 
 from __future__ import annotations
