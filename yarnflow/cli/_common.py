@@ -197,10 +197,16 @@ config_dir_option = click.option(
 
 
 def load_configuration(config_dir: Path | None, properties: Mapping[str, str]) -> Configuration:
-    """The configuration of this command: file < environment < -D. Raises ConfigurationError."""
-    from yarnflow.config.loader import load  # not at the top: `--help` needs no configuration
+    """The configuration of this command: file < environment < -D. File systems get it too.
 
-    return load(config_dir, properties)
+    Raises ConfigurationError.
+    """
+    from yarnflow import fs  # not at the top: `--help` needs no configuration
+    from yarnflow.config.loader import load
+
+    config = load(config_dir, properties)
+    fs.initialize(config.to_dict())
+    return config
 
 
 # ------------------------------------------------------------------------------------------------ output

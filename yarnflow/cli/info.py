@@ -53,8 +53,8 @@ def command(
     """Show the plan of a program's first job as JSON."""
     from yarnflow.session import program as runner  # not at the top: --help needs none of it
 
-    program = program_of(file, module, words)
     config = load_configuration(config_dir, {**properties, **python})
+    program = program_of(file, module, words)
     try:
         runner.run(program, config.set(ExecutionOptions.ATTACHED, True), _PlanExecutor())
     except _PlanKnown as known:

@@ -63,11 +63,11 @@ def command(
 
     Everything behind the program is for the program.
     """
-    program = program_of(file, module, words)
     given = {**properties, **python, **yarn}
     if target:
         given[ExecutionOptions.TARGET.key] = target
     config = load_configuration(config_dir, given)
+    program = program_of(file, module, words)
     config.set(ExecutionOptions.ATTACHED, not (detached or yarndetached))
     if shutdown_on_exit:
         config.set(ExecutionOptions.SHUTDOWN_ON_ATTACHED_EXIT, True)

@@ -41,8 +41,8 @@ def command(
     Returns when the JobManager runs. The application ends with the program; what the program prints is in the
     JobManager's logs.
     """
-    program = program_of(file, module, words)
     config = load_configuration(config_dir, {**properties, **python, **yarn})
+    program = program_of(file, module, words)
     chosen = target or config[ExecutionOptions.TARGET]
     if chosen != _TARGET:
         raise ConfigurationError(
