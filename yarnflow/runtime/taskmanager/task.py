@@ -249,8 +249,8 @@ class Task:
         chain = self._chain
         if chain is None or self._ending:
             return False
-        waiting = self._pacer.waiting or self._input.has_data() or (chain.source is not None and chain.source.waiting)
-        return waiting and self._has_room(chain)
+        read = chain.source is not None and chain.source.waiting
+        return (read or self._pacer.waiting or self._input.has_data()) and self._has_room(chain)
 
     def source_filenos(self) -> list[int] | None:
         """Descriptors that wake a source task; None when it must be polled; [] when nothing can wake it."""
