@@ -152,3 +152,17 @@ def target_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+def tell(message: str) -> None:
+    """Say what goes on, apart from what the program prints."""
+    click.echo(message, err=True)
+
+
+def detached_hint(application_id: str) -> str:
+    """How to end an application that was started detached."""
+    return (
+        f"The application {application_id} was started in detached mode. To stop it gracefully:\n"
+        f'$ echo "stop" | yarn-session.sh -id {application_id}\n'
+        f"If that is not possible:\n$ yarn application -kill {application_id}"
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from yarnflow.cli._cluster import target_options, yarn_options
+from yarnflow.cli._cluster import detached_hint, target_options, tell, yarn_options
 from yarnflow.cli._common import FlinkCommand, config_dir_option, dynamic_properties, load_configuration
 from yarnflow.cli._program import PROGRAM_OPTIONS, program_of, program_options
 from yarnflow.config import Configuration
@@ -174,20 +174,6 @@ class _Watch:
             click.echo("Accumulator Results:")
             for name, value in accumulators.items():
                 click.echo(f"- {name}: {value}")
-
-
-def tell(message: str) -> None:
-    """Say what goes on, apart from what the program prints."""
-    click.echo(message, err=True)
-
-
-def detached_hint(application_id: str) -> str:
-    """How to end an application that was started detached."""
-    return (
-        f"The application {application_id} was started in detached mode. To stop it gracefully:\n"
-        f'$ echo "stop" | yarn-session.sh -id {application_id}\n'
-        f"If that is not possible:\n$ yarn application -kill {application_id}"
-    )
 
 
 def _with_client_python(config: Configuration) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from yarnflow.cli._cluster import yarn_options
+from yarnflow.cli._cluster import detached_hint, tell, yarn_options
 from yarnflow.cli._common import FlinkCommand, config_dir_option, dynamic_properties, load_configuration
 from yarnflow.cli._program import PROGRAM_OPTIONS, program_of, program_options
 from yarnflow.config import Configuration
@@ -55,7 +55,6 @@ def command(
 def deploy(program: Program, config: Configuration) -> None:
     """Deploy the application and say where it is."""
     # Not at the top: --help needs none of it.
-    from yarnflow.cli.run import detached_hint, tell
     from yarnflow.session import application_mode
     from yarnflow.session.deployment import YarnClusterDescriptor
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from yarnflow.cli._cluster import yarn_options
+from yarnflow.cli._cluster import detached_hint, tell, yarn_options
 from yarnflow.cli._common import (
     FlinkCommand,
     config_dir_option,
@@ -20,7 +20,6 @@ from yarnflow.cli._common import (
     output_option,
     print_answer,
 )
-from yarnflow.cli.run import detached_hint, tell
 from yarnflow.config import Configuration
 from yarnflow.config.core import ClientOptions
 from yarnflow.config.yarn import YarnOptions
