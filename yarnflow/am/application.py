@@ -57,6 +57,7 @@ async def run(
                 await asyncio.wait_for(process.wait(), _KILL_SECONDS)
             except asyncio.TimeoutError:
                 process.kill()
+                await process.wait()
         raise
     logger.info("the program ended with code %d", code)
     status, diagnostics = outcome(directory / RESULT, code)
