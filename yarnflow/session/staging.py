@@ -39,6 +39,8 @@ class Staging:
         if "://" not in base:
             base = conf.default_fs + (base if base.startswith("/") else f"/user/{hadoop_user()}/{base}")
         self.root = f"{base.rstrip('/')}/.yarnflow"
+        # Where skein puts files of an application, the cluster's secret among them.
+        self._skein = f"{conf.default_fs}/user/{hadoop_user()}/.skein"
 
     def share(self, cache_name: str, fingerprint: str, name: str, build: Callable[[Path], None]) -> str:
         """Return the URI of a shared file, after building and uploading it if that was not done before.
@@ -89,9 +91,15 @@ class Staging:
         return str(document["url"])
 
     def forget(self, application_id: str) -> None:
-        """Remove what an application said that ended without doing so itself. Raises FileSystemError."""
-        files, path = fs.get(f"{self.root}/{application_id}")
-        files.delete(path, recursive=True)
+        """Remove what an application left behind that was killed: its note, and the files it was submitted with.
+
+        skein's ApplicationMaster deletes them as it ends, but has no time to when YARN kills it.
+
+        Raises FileSystemError.
+        """
+        for folder in (self.root, self._skein):
+            files, path = fs.get(f"{folder}/{application_id}")
+            files.delete(path, recursive=True)
 
 
 def sha256_of(path: Path) -> str:

@@ -167,7 +167,8 @@ def test_the_staging_directory(tmp_path: Path) -> None:
 
 
 def local_staging(tmp_path: Path) -> Staging:
-    return Staging(Configuration({"yarn.staging-directory": f"file://{tmp_path}/s"}), HadoopConf(tmp_path, {}))
+    conf = HadoopConf(tmp_path, {"fs.defaultFS": f"file://{tmp_path}/fs"})
+    return Staging(Configuration({"yarn.staging-directory": f"file://{tmp_path}/s"}), conf)
 
 
 def test_shared_files_are_built_and_uploaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,10 +206,14 @@ def test_an_applications_note_and_its_end(tmp_path: Path) -> None:
     folder = tmp_path / "s" / ".yarnflow" / APP
     folder.mkdir(parents=True)
     (folder / ADDRESS_FILE).write_text('{"url": "http://node:1"}')
+    submitted = tmp_path / "fs" / "user" / "alice" / ".skein" / APP
+    submitted.mkdir(parents=True)
+    (submitted / SECRET).write_text("secret")
     assert staging.jobmanager_url(APP) == "http://node:1"
     staging.forget(APP)
     staging.forget(APP)
     assert not folder.exists()
+    assert not submitted.exists(), "the secret is among the files of a submission"
 
 
 def test_what_the_client_keeps_of_applications() -> None:
