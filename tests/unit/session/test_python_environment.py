@@ -14,6 +14,7 @@ import pytest
 
 from yarnflow.config import Configuration
 from yarnflow.errors import ConfigurationError
+from yarnflow.runtime.taskmanager.artifacts import unpack
 from yarnflow.session import python_environment
 from yarnflow.session.python_environment import prepare
 from yarnflow.session.staging import Staging, sha256_of
@@ -57,8 +58,7 @@ def test_a_venv_is_packed_once_and_works_elsewhere(staging: Staging, environment
     assert archive.parent.name == sha256_of(archive)
 
     unpacked = tmp_path / "container" / "environment"
-    with tarfile.open(archive) as packed:
-        packed.extractall(unpacked, filter="tar")
+    unpack(archive, unpacked)
     environment.rename(environment.with_name("gone"))
     answer = subprocess.run(
         [prepared.executable, "-c", "import something, sys; print(something.ANSWER, sys.prefix)"],

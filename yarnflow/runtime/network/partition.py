@@ -20,6 +20,7 @@ from yarnflow.graph.job_graph import Partitioning
 from yarnflow.graph.key_groups import subtask_for_key
 from yarnflow.runtime.network.elements import Element
 from yarnflow.runtime.network.output import OutputChannel, slice_batch
+from yarnflow.runtime.operators.isolation import own_all
 
 #: Keys whose channel is remembered. Beyond it the memory is cleared, so it stays a few MB.
 ROUTES = 1 << 17
@@ -338,7 +339,10 @@ def _to_all(batch: Batch, channels: int) -> Sequence[Batch]:
     if isinstance(batch, ColumnBatch):
         return [batch] * channels  # columns cannot be changed
     times = batch.timestamps
-    return [RowBatch(batch.rows.copy(), None if times is None else times.copy()) for _ in range(channels)]
+    copies: list[Batch] = [
+        RowBatch(own_all(batch.rows), None if times is None else times.copy()) for _ in range(channels - 1)
+    ]
+    return [*copies, batch]
 
 
 class _Shuffle:

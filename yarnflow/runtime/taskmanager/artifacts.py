@@ -168,12 +168,35 @@ def unpack(source: Path, target: Path) -> None:
     if zipfile.is_zipfile(source):
         _unpack_zip(source, target)
     elif tarfile.is_tarfile(source):
-        with tarfile.open(source) as archive:
-            # "tar" refuses members outside the folder, and keeps the absolute links to an interpreter that
-            # packed environments have.
-            archive.extractall(target, filter="tar")
+        _unpack_tar(source, target)
     else:
         raise OSError("it is neither a zip nor a tar file")
+
+
+def _unpack_tar(source: Path, target: Path) -> None:
+    """Member by member, since the check looks at the links that are there already. tarfile's own filters came only
+    with Python 3.11.4 and 3.10.12, and the one that refuses more refuses the links to an interpreter that packed
+    environments have."""
+    root = os.path.realpath(target)
+
+    def inside(name: str) -> bool:
+        path = os.path.realpath(os.path.join(root, name))
+        return path == root or path.startswith(root + os.sep)
+
+    with tarfile.open(source) as archive:
+        archive.extraction_filter = lambda member, path: member
+        for member in archive:
+            member.name = member.name.lstrip("/")
+            # A symbolic link may lead anywhere, but nothing is written through it.
+            parent = os.path.dirname(member.name) if member.issym() else member.name
+            if not inside(parent) or (member.islnk() and not inside(member.linkname)):
+                raise tarfile.TarError(f"its member {member.name!r} leads out of the folder")
+            if member.isdev():
+                raise tarfile.TarError(f"its member {member.name!r} is a device or a pipe")
+            member.mode &= 0o755
+            if member.isdir():
+                member.mode |= 0o700
+            archive.extract(member, root)
 
 
 def _unpack_zip(source: Path, target: Path) -> None:

@@ -25,6 +25,7 @@ from yarnflow.graph.operators import (
 from yarnflow.runtime.network.partition import HashPartition, Partition
 from yarnflow.runtime.operators.base import Emit, OperatorContext, StreamOperator, as_rows
 from yarnflow.runtime.operators.fused import ElementContext, FusedOperator
+from yarnflow.runtime.operators.isolation import own_all
 from yarnflow.runtime.operators.registry import make_operator
 from yarnflow.runtime.operators.source import SourceOperator
 from yarnflow.runtime.operators.user_functions import bind, close_functions, open_functions
@@ -228,7 +229,7 @@ def _drop(batch: Batch) -> None:
 
 
 def _fan_out(consumers: Sequence[Emit]) -> Emit:
-    """One emit for several consumers; each gets a batch of its own."""
+    """One emit for several consumers; each gets a batch and records of its own."""
     if not consumers:
         return _drop
     if len(consumers) == 1:
@@ -246,4 +247,4 @@ def _fan_out(consumers: Sequence[Emit]) -> Emit:
 def _copy(batch: Batch) -> Batch:
     if isinstance(batch, ColumnBatch):
         return ColumnBatch(batch.columns, batch.timestamps, batch.scalar)
-    return RowBatch(batch.rows.copy(), None if batch.timestamps is None else batch.timestamps.copy())
+    return RowBatch(own_all(batch.rows), None if batch.timestamps is None else batch.timestamps.copy())

@@ -23,6 +23,8 @@ from enum import Enum
 from types import FrameType
 from typing import Any
 
+from yarnflow.runtime.operators.isolation import own
+
 #: Loops that CPython allows inside each other are limited to 20 (CO_MAXBLOCKS); deeper chains are cut.
 MAX_DEPTH = 16
 
@@ -272,36 +274,42 @@ class _Writer:
         call = self._call(step, record)
         if step.kind is Kind.FILTER:
             self._line(indent, f"if {call}:", at)
-            self._all(step.children, record, indent + 1)
+            self._all(step.children, record, indent + 1, step.operator)
             return
         value = f"v{self._fresh()}"
         if step.kind is Kind.MAP:
             self._line(indent, f"{value} = {call}", at)
-            self._all(step.children, value, indent)
+            self._all(step.children, value, indent, step.operator)
             return
         items = f"i{self._fresh()}"
         self._line(indent, f"{items} = {call}", at)
         self._line(indent, f"for {value} in () if {items} is None else {items}:", at)
         if step.kind is Kind.FLAT_MAP:
-            self._all(step.children, value, indent + 1)
+            self._all(step.children, value, indent + 1, step.operator)
             return
         self._line(indent + 1, f"if {_is_tagged(value)}:", at)
         if step.tagged:
             tag_of = f"g{self._fresh()}"
             self._line(indent + 2, f"{tag_of}, {value} = {value}", at)
-            for tag, consumer in step.tagged:
+            for tag, consumers in _by_tag(step.tagged):
                 self._line(indent + 2, f"if {tag_of} == {self._bind('tag', tag)}:")
-                self._consume(consumer, value, indent + 3)
+                self._all(consumers, value, indent + 3, step.operator)
         else:
             self._line(indent + 2, "pass")
         self._line(indent + 1, "else:")
-        self._all(step.children, value, indent + 2)
+        self._all(step.children, value, indent + 2, step.operator)
 
-    def _all(self, consumers: list[Step | int], record: str, indent: int) -> None:
+    def _all(self, consumers: list[Step | int], record: str, indent: int, operator: int) -> None:
+        """Hand a record of `operator` to its consumers; all but the last get one of their own."""
         if not consumers:
             self._line(indent, "pass")
-        for consumer in consumers:
-            self._consume(consumer, record, indent)
+            return
+        *others, last = consumers
+        for consumer in others:
+            copied = f"v{self._fresh()}"
+            self._line(indent, f"{copied} = {self._bind('own', own)}({record})", (operator, False, record))
+            self._consume(consumer, copied, indent)
+        self._consume(last, record, indent)
 
 
 class _NoTag:
@@ -310,6 +318,19 @@ class _NoTag:
 
 def _is_tagged(value: str) -> str:
     return f"{value}.__class__ is tuple and {value} and {value}[0].__class__ is OutputTag"
+
+
+def _by_tag(tagged: list[tuple[Any, Step | int]]) -> list[tuple[Any, list[Step | int]]]:
+    """Consumers of side outputs, by tag in order of appearance."""
+    grouped: list[tuple[Any, list[Step | int]]] = []
+    for tag, consumer in tagged:
+        for known, consumers in grouped:
+            if known == tag:
+                consumers.append(consumer)
+                break
+        else:
+            grouped.append((tag, [consumer]))
+    return grouped
 
 
 def _walk(step: Step) -> Iterator[Step]:

@@ -106,6 +106,34 @@ def test_members_that_lead_out_of_the_folder_stay_in_or_are_refused(tmp_path):
     assert not (tmp_path / "deep" / "escaped.txt").exists()
 
 
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
+def test_links_in_archives_write_nowhere_else(tmp_path, kind):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_text("untouched")
+    with tarfile.open(tmp_path / "evil.tar", "w") as archive:
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = kind, str(outside) if kind == tarfile.SYMTYPE else "../outside/secret"
+        archive.addfile(link)
+        through = tarfile.TarInfo("link/secret" if kind == tarfile.SYMTYPE else "link")
+        archive.addfile(through)
+    with pytest.raises(tarfile.TarError, match="leads out|device or a pipe"):
+        unpack(tmp_path / "evil.tar", tmp_path / "out")
+    assert (outside / "secret").read_text() == "untouched"
+
+
+def test_links_to_an_interpreter_stay_and_folders_without_write_permission_are_filled(tmp_path):
+    with tarfile.open(tmp_path / "env.tar", "w") as archive:
+        folder = tarfile.TarInfo("bin")
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o555
+        archive.addfile(folder)
+        link = tarfile.TarInfo("bin/python")
+        link.type, link.linkname = tarfile.SYMTYPE, "/usr/bin/python3"
+        archive.addfile(link)
+    unpack(tmp_path / "env.tar", tmp_path / "out")
+    assert os.readlink(tmp_path / "out" / "bin" / "python") == "/usr/bin/python3"
+
+
 def test_plain_files_lie_in_the_working_directory(tmp_path, blobs):
     plain = blobs.add(b"content", "lookup.csv", ArtifactKind.FILE)
     (layout,) = prepare(tmp_path, blobs, [plain])
