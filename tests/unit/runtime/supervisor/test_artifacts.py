@@ -117,7 +117,7 @@ def test_links_in_archives_write_nowhere_else(tmp_path, kind):
         archive.addfile(link)
         through = tarfile.TarInfo("link/secret" if kind == tarfile.SYMTYPE else "link")
         archive.addfile(through)
-    with pytest.raises(tarfile.TarError, match="leads out|device or a pipe"):
+    with pytest.raises(tarfile.TarError, match=r"leads out|device or a pipe"):
         unpack(tmp_path / "evil.tar", tmp_path / "out")
     assert (outside / "secret").read_text() == "untouched"
 
