@@ -16,6 +16,7 @@ from yarnflow.config.yarn import YarnOptions
 from yarnflow.errors import ConfigurationError
 from yarnflow.session import properties_file
 from yarnflow.session.running import StandaloneCluster, YarnCluster
+from yarnflow.yarn.hadoop_conf import conf_directory
 
 logger = logging.getLogger(__name__)
 
@@ -109,4 +110,11 @@ def _with_session(config: Configuration, required: bool) -> Configuration:
         return config
     logger.info("Found Yarn properties file under %s.", properties_file.path(config))
     weaker = Configuration(note.properties).merge(config)
+    try:
+        conf_directory(weaker)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"{properties_file.path(config)} notes the session {note.application_id}, so YARN was chosen, but "
+            f"{error}. To run on this machine instead, use -t local"
+        ) from error
     return weaker.set(YarnOptions.APPLICATION_ID, note.application_id)

@@ -106,7 +106,20 @@ def test_where_a_program_runs(
     assert resolve(config.merge(options), jobmanager).target is target
 
 
-def test_the_noted_session_is_weaker_than_everything_else(config: Configuration) -> None:
+def test_a_noted_session_without_hadoops_configuration_says_why_yarn_was_chosen(
+    config: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("YARN_CONF_DIR", "HADOOP_CONF_DIR", "HADOOP_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    properties_file.write(config, SessionNote(APP, {}))
+    with pytest.raises(ConfigurationError, match=rf"notes the session {APP}.*HADOOP_CONF_DIR.*-t local"):
+        resolve(config)
+
+
+def test_the_noted_session_is_weaker_than_everything_else(
+    config: Configuration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HADOOP_CONF_DIR", str(tmp_path))
     properties_file.write(config, SessionNote(APP, {"parallelism.default": "4", "yarn.application.name": "n"}))
     found = resolve(config.merge({"parallelism.default": "2"}))
     assert found.target is Target.YARN_SESSION
