@@ -14,6 +14,7 @@ from typing import Any
 
 import yarnflow
 from yarnflow.errors import YarnflowError
+from yarnflow.runtime.network.partition import HashPartition
 from yarnflow.runtime.operators.base import StreamOperator
 from yarnflow.runtime.operators.fused import FusedOperator
 from yarnflow.runtime.operators.keyed import shorten
@@ -86,6 +87,9 @@ def _where(error: BaseException, names: Sequence[str]) -> tuple[str, Any, bool]:
                 found = (owner.opening, _UNKNOWN, False) if owner.opening else found
             elif isinstance(owner, StreamOperator):
                 found = (owner.operator.name, frame.f_locals.get("record", _UNKNOWN), False)
+            elif isinstance(owner, HashPartition):
+                # Behind an operator that is not compiled, the exchange calls the key selector itself.
+                found = (found[0], frame.f_locals.get("record", _UNKNOWN), True)
         trace = trace.tb_next
     return found
 
