@@ -104,9 +104,9 @@ def _stay(cluster: YarnCluster, config: Configuration, owner: bool) -> None:
     Args:
         owner: we started it, so Ctrl-C ends it; a session we attached to runs on.
     """
-    tell(f"Attached to {cluster.application_id}. {_HELP}")
-    typed, answered = _Typed(), time.monotonic()
     try:
+        tell(f"Attached to {cluster.application_id}. {_HELP}")
+        typed, answered = _Typed(), time.monotonic()
         while True:
             for command in typed.wait(_LOOK_SECONDS):
                 if command in ("stop", "quit"):

@@ -14,4 +14,6 @@ def log_levels() -> Iterator[None]:
     root, ours = logging.getLogger(), logging.getLogger("yarnflow")
     before = root.level, ours.level, root.handlers[:]
     yield
-    root.level, ours.level, root.handlers[:] = before
+    root.setLevel(before[0])
+    ours.setLevel(before[1])
+    root.handlers[:] = before[2]
