@@ -23,6 +23,9 @@ from yarnflow.devcluster.cluster import DevCluster
 CHECKOUT = HERE.parent
 WORD_COUNT = str(CHECKOUT / "examples" / "word_count.py")
 APPLICATION = re.compile(r"application_\d+_\d+")
+#: The nodes are this machine: nothing is packed. (Packing an environment of some hundred MB, and unpacking it on
+#: each node, takes a minute, once.)
+PYTHON = f"-Dyarn.python-environment=python://{sys.executable}"
 SIZES = ("-jm", "1024m", "-tm", "1728m", "-s", "2")
 
 
@@ -98,7 +101,7 @@ def until_finished(commands: Commands, application: str, start: float, what: str
 def yarnflow_round(commands: Commands) -> None:
     """Session, first and warm job, list, stop; then a job with an application of its own."""
     script, session = str(CHECKOUT / "bin" / "yarnflow"), str(CHECKOUT / "bin" / "yarn-session.sh")
-    output = commands.timed("yarnflow: yarn-session.sh -d", session, "-d", *SIZES)
+    output = commands.timed("yarnflow: yarn-session.sh -d", session, "-d", *SIZES, PYTHON)
     application = application_of(output)
     run = (script, "run", "-p", "2", "-yid", application, "-py", WORD_COUNT)
     commands.timed("yarnflow: first job in the session", *run)
@@ -108,7 +111,8 @@ def yarnflow_round(commands: Commands) -> None:
     commands.timed("", session, "-id", application, stdin="stop\n")
     start = time.perf_counter()
     output = commands.timed(
-        "yarnflow: per-job, command returns", script, "run", "-m", "yarn-cluster", "-yd", "-d", "-yjm", "1024m",
+        "yarnflow: per-job, command returns", script, "run", PYTHON, "-m", "yarn-cluster", "-yd", "-d",
+        "-yjm", "1024m",
         "-ytm", "1728m", "-ys", "2", "-p", "2", "-py", WORD_COUNT,
         "--output", commands.env["YARNFLOW_BENCHMARK_OUT"],
     )  # fmt: skip
