@@ -31,8 +31,9 @@ _FIRST_READ = 128 * 1024
 _MIN_READ = 2 * 1024
 _MAX_READ = 4 * 1024 * 1024
 
-#: Lines in a batch of rows and of columns, roughly. A flat_map makes some ten words of a line, which all live until
-#: the batch is through: with 4,096 lines they leave the processor's caches, and word count takes 2.8 times as long.
+#: Lines in a batch of rows and of columns, roughly. A flat_map makes some ten words of a line, which all live
+#: until the batch is through: with 4,096 lines they leave the processor's caches, and word count takes 2.8 times
+#: as long.
 ROW_LINES = 256
 COLUMN_LINES = 32768
 
