@@ -86,7 +86,7 @@ def test_a_flat_file_is_read_without_yaml(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_an_existing_flink_conf_is_read_as_it_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="yarnflow")
     config = loader.load(write(tmp_path, "flink-conf.yaml", OLD_FLINK), environ={})
     assert config[JobManagerOptions.RPC_ADDRESS] == "master1"
     assert str(config[JobManagerOptions.PROCESS_MEMORY]) == "2g"
