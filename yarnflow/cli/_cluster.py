@@ -7,11 +7,14 @@ are (`-jm`), in `flink run` with a `y` in front (`-yjm`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from yarnflow.cli._common import memory
+from yarnflow.cli._common import load_configuration, memory
+from yarnflow.config import Configuration
+from yarnflow.config.execution import ExecutionOptions
 from yarnflow.config.jobmanager import JobManagerOptions
 from yarnflow.config.option import Option
 from yarnflow.config.taskmanager import TaskManagerOptions
@@ -152,6 +155,18 @@ def target_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+def cluster_configuration(
+    config_dir: Path | None, properties: dict[str, str], target: str | None, application_id: str | None
+) -> Configuration:
+    """The configuration of a command that asks a running cluster: file, -D, then -t and -yid."""
+    config = load_configuration(config_dir, properties)
+    if target:
+        config.set(ExecutionOptions.TARGET, target)
+    if application_id:
+        config.set(YarnOptions.APPLICATION_ID, application_id)
+    return config
 
 
 def tell(message: str) -> None:

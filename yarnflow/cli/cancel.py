@@ -6,10 +6,8 @@ from pathlib import Path
 
 import click
 
-from yarnflow.cli._cluster import target_options
-from yarnflow.cli._common import FlinkCommand, config_dir_option, dynamic_properties, load_configuration
-from yarnflow.config.execution import ExecutionOptions
-from yarnflow.config.yarn import YarnOptions
+from yarnflow.cli._cluster import cluster_configuration, target_options
+from yarnflow.cli._common import FlinkCommand, config_dir_option, dynamic_properties
 
 
 @click.command(cls=FlinkCommand)
@@ -29,11 +27,7 @@ def command(
     """Cancel a running job."""
     from yarnflow.session.targets import attach  # not at the top: --help needs none of it
 
-    config = load_configuration(config_dir, properties)
-    if target:
-        config.set(ExecutionOptions.TARGET, target)
-    if application_id:
-        config.set(YarnOptions.APPLICATION_ID, application_id)
+    config = cluster_configuration(config_dir, properties, target, application_id)
     click.echo(f"Cancelling job {job_id}.")
     attach(config, jobmanager).client.cancel(job_id)
     click.echo(f"Cancelled job {job_id}.")

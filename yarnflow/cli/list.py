@@ -8,17 +8,14 @@ from typing import Any
 
 import click
 
-from yarnflow.cli._cluster import target_options
+from yarnflow.cli._cluster import cluster_configuration, target_options
 from yarnflow.cli._common import (
     FlinkCommand,
     config_dir_option,
     dynamic_properties,
-    load_configuration,
     output_option,
     print_answer,
 )
-from yarnflow.config.execution import ExecutionOptions
-from yarnflow.config.yarn import YarnOptions
 
 _SCHEDULED = ("CREATED", "INITIALIZING")
 _ENDED = ("FINISHED", "CANCELED", "FAILED")
@@ -47,11 +44,7 @@ def command(
     """List running and scheduled jobs, all with -a."""
     from yarnflow.session.targets import attach  # not at the top: --help needs none of it
 
-    config = load_configuration(config_dir, properties)
-    if target:
-        config.set(ExecutionOptions.TARGET, target)
-    if application_id:
-        config.set(YarnOptions.APPLICATION_ID, application_id)
+    config = cluster_configuration(config_dir, properties, target, application_id)
     jobs = attach(config, jobmanager).client.jobs()
     groups = {
         "Running/Restarting": [job for job in jobs if job["state"] not in (*_SCHEDULED, *_ENDED)],

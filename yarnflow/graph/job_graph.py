@@ -55,6 +55,10 @@ class ArtifactKind(Enum):
     FILE = "file"
 
 
+#: Name of the archive that holds packages for an offline installation of the requirements.
+REQUIREMENTS_PACKAGES = "requirements-packages"
+
+
 @dataclass(frozen=True)
 class Artifact:
     """A file that must be in place before a worker runs the job's code.

@@ -16,11 +16,9 @@ from yarnflow import fs
 from yarnflow.config import Configuration
 from yarnflow.config.core import PythonOptions
 from yarnflow.errors import ProgramMissingError
-from yarnflow.graph.job_graph import Artifact, ArtifactKind
+from yarnflow.graph.job_graph import REQUIREMENTS_PACKAGES, Artifact, ArtifactKind
 from yarnflow.session.staging import sha256_of
 
-#: Name of the archive with packages for an offline installation (runtime/taskmanager/artifacts.py reads it).
-REQUIREMENTS_PACKAGES = "requirements-packages"
 #: A zip knows no earlier time; a constant one makes equal content an equal archive.
 _TIME = (1980, 1, 1, 0, 0, 0)
 

@@ -29,11 +29,8 @@ from typing import TypeVar
 from yarnflow.config.configuration import Configuration
 from yarnflow.config.core import PythonOptions
 from yarnflow.errors import ClusterError, YarnflowError
-from yarnflow.graph.job_graph import Artifact, ArtifactKind
+from yarnflow.graph.job_graph import REQUIREMENTS_PACKAGES, Artifact, ArtifactKind
 from yarnflow.runtime.taskmanager.supervisor_machine import JobLayout
-
-#: Archive that holds packages for an offline installation of the requirements.
-REQUIREMENTS_PACKAGES = "requirements-packages"
 
 #: Seconds that pip may take.
 PIP_TIMEOUT = 900.0
