@@ -136,6 +136,99 @@ class CoFlatMapSpec(OperatorSpec):
 
 
 @dataclass(frozen=True)
+class KeyedProcessSpec(OperatorSpec):
+    """A KeyedProcessFunction on a keyed stream. `key`: the key selector."""
+
+    function: Any
+    key: Any
+
+
+@dataclass(frozen=True)
+class CoProcessSpec(OperatorSpec):
+    """Two inputs: a CoProcessFunction, or a KeyedCoProcessFunction when both streams are keyed.
+
+    `keys`: the key selectors of both inputs, or None.
+    """
+
+    function: Any
+    keys: tuple[Any, Any] | None = None
+
+
+@dataclass(frozen=True)
+class BroadcastProcessSpec(OperatorSpec):
+    """Input 0 any or keyed stream, input 1 a broadcast stream; a (Keyed)BroadcastProcessFunction.
+
+    `key`: the key selector of input 0, or None; `descriptors`: MapStateDescriptors of the broadcast states.
+    """
+
+    function: Any
+    descriptors: tuple[Any, ...]
+    key: Any = None
+
+
+@dataclass(frozen=True)
+class WindowSpec(OperatorSpec):
+    """Windows over one input.
+
+    Attributes:
+        key: key selector; None for window_all (then the operator runs with parallelism 1).
+        assigner: a functions.window.WindowAssigner.
+        trigger: a Trigger, or None for the assigner's own.
+        evictor: an Evictor or None.
+        allowed_lateness: ms.
+        late_tag: OutputTag of the side output of late records, or None to drop them.
+        reduce: ReduceFunction or callable, or None.
+        aggregate: AggregateFunction, or None.
+        window_function: what makes results of a window's contents: a (Process)(All)WindowFunction, or None when
+            `reduce` or `aggregate` gives the result.
+        aggregates: for windows on columns: pairs of output name and functions.expressions aggregate; else ().
+    """
+
+    key: Any
+    assigner: Any
+    trigger: Any = None
+    evictor: Any = None
+    allowed_lateness: int = 0
+    late_tag: Any = None
+    reduce: Any = None
+    aggregate: Any = None
+    window_function: Any = None
+    aggregates: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class IntervalJoinSpec(OperatorSpec):
+    """Joins records of two keyed inputs by their times: left + lower <= right <= left + upper.
+
+    `function`: a ProcessJoinFunction. Bounds in ms, inclusive (the API has moved exclusive ones by 1 ms).
+    `late_tags`: side outputs of late left and right records, or None.
+    """
+
+    function: Any
+    keys: tuple[Any, Any]
+    lower: int
+    upper: int
+    late_tags: tuple[Any, Any] = (None, None)
+
+
+@dataclass(frozen=True)
+class AsyncSpec(OperatorSpec):
+    """Calls an AsyncFunction per record and emits its results when they come, in input order if `ordered`.
+
+    Attributes:
+        timeout: ms per record.
+        capacity: records in flight.
+        retry: an AsyncRetryStrategy or None.
+    """
+
+    function: Any
+    timeout: int
+    capacity: int
+    ordered: bool
+    retry: Any = None
+
+
+@dataclass(frozen=True)
 class SinkSpec(OperatorSpec):
     """Write to `sink`."""
 

@@ -1,13 +1,18 @@
 """What travels through a channel: batches of data, and control elements in band between them.
 
 A channel keeps the order in which its producer wrote. Data is a `RowBatch` or `ColumnBatch` (functions/batch.py);
-everything else is an `Element`, so `isinstance(x, Element)` tells control from data. Watermarks and
-checkpoint barriers join `EndOfData` here as further subclasses.
+everything else is an `Element`, so `isinstance(x, Element)` tells control from data.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+#: "Event time is over": every timer and window fires. Flink's Watermark.MAX_WATERMARK.
+MAX_WATERMARK = (1 << 63) - 1
+
+#: Before the first watermark. Flink's Long.MIN_VALUE.
+MIN_WATERMARK = -(1 << 63)
 
 
 @dataclass(frozen=True)
@@ -16,5 +21,46 @@ class Element:
 
 
 @dataclass(frozen=True)
+class Watermark(Element):
+    """No record with a time at or before `timestamp` (ms since the epoch) is expected any more."""
+
+    timestamp: int
+
+
+@dataclass(frozen=True)
+class WatermarkStatus(Element):
+    """Whether this channel has gone idle; an idle channel does not hold event time back."""
+
+    idle: bool
+
+
+@dataclass(frozen=True)
+class CheckpointBarrier(Element):
+    """What came before belongs to the checkpoint, what comes after does not.
+
+    Attributes:
+        checkpoint_id: counts up over the life of a job.
+        timestamp: when it was triggered, ms since the epoch.
+        savepoint: state is written whole and in the portable form.
+        unaligned: may overtake data; see runtime/taskmanager/alignment.py.
+    """
+
+    checkpoint_id: int
+    timestamp: int
+    savepoint: bool = False
+    unaligned: bool = False
+
+
+@dataclass(frozen=True)
 class EndOfData(Element):
-    """The producer has written its last batch into this channel."""
+    """The producer has written its last record into this channel. Barriers may still follow, until EndOfChannel.
+
+    `drain` false: the job is being suspended with a savepoint; operators must not emit final results.
+    """
+
+    drain: bool = True
+
+
+@dataclass(frozen=True)
+class EndOfChannel(Element):
+    """Nothing follows."""

@@ -15,16 +15,18 @@ from typing import Any
 
 from yarnflow.errors import ProtocolError
 from yarnflow.graph.job_graph import Artifact, ArtifactKind, Exchange, Partitioning
-from yarnflow.runtime.rpc import messages
+from yarnflow.runtime.checkpoint import handles
+from yarnflow.runtime.rpc import checkpoint_messages, messages
 from yarnflow.runtime.rpc.messages import Message
 from yarnflow.runtime.states import ExecutionState
 
 
 def _known_classes() -> dict[tuple[str, str], type]:
     classes: list[type] = [Artifact, ArtifactKind, Exchange, Partitioning, ExecutionState]
-    for value in vars(messages).values():
-        if isinstance(value, type) and (is_dataclass(value) or issubclass(value, Enum)):
-            classes.append(value)
+    for module in (messages, checkpoint_messages, handles):
+        for value in vars(module).values():
+            if isinstance(value, type) and (is_dataclass(value) or issubclass(value, Enum)):
+                classes.append(value)
     return {(kind.__module__, kind.__qualname__): kind for kind in classes}
 
 

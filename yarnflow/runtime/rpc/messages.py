@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from yarnflow.graph.job_graph import Artifact, Exchange, Partitioning
+from yarnflow.runtime.checkpoint.handles import CheckpointPlan, TaskRestore
 from yarnflow.runtime.states import ExecutionState
 
 
@@ -90,6 +91,8 @@ class TaskDeployment:
         attempt: 0 for the first.
         code: cloudpickle of graph.operators.OperatorChain.
         config: the job's effective configuration (raw strings).
+        restore: the state to start from, or None.
+        checkpoints: where and how checkpoints of this job are written; None when none can be taken.
     """
 
     job_id: str
@@ -105,6 +108,8 @@ class TaskDeployment:
     inputs: tuple[InputGate, ...] = ()
     outputs: tuple[ResultPartition, ...] = ()
     config: dict[str, str] = field(default_factory=dict)
+    restore: TaskRestore | None = None
+    checkpoints: CheckpointPlan | None = None
 
 
 @dataclass(frozen=True)
@@ -283,7 +288,8 @@ class TaskStateChanged(Message):
 class CollectedRows(Message):
     """Records for the client that called execute_and_collect: `rows` is a pickled list.
 
-    `sequence` counts up from 0 in one execution; a worker keeps at most a few unacknowledged.
+    `sequence` counts up from 0 in one execution; a worker keeps at most a few unacknowledged. `checkpoint_id` is
+    the last barrier that passed before these records, 0 for none (of the restored checkpoint after a restore).
     """
 
     job_id: str
@@ -291,6 +297,7 @@ class CollectedRows(Message):
     execution_id: str
     sequence: int
     rows: bytes = field(repr=False)
+    checkpoint_id: int = 0
 
 
 @dataclass(frozen=True)
