@@ -25,7 +25,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from yarnflow.functions.batch import Batch, ColumnBatch, RowBatch
 from yarnflow.graph.operators import Operator
@@ -68,6 +68,7 @@ class OperatorContext:
         processing_time: the wall clock, ms since the epoch.
         call_soon: run a function in the task's thread soon. The only thing here that other threads may call;
             what the function raises is the task's failure. Nothing runs any more once the task has ended.
+        checkpointing: checkpoints are taken by themselves (CheckpointPlan.periodic).
     """
 
     job_id: str
@@ -82,6 +83,7 @@ class OperatorContext:
     send: Callable[[Message], None] = field(repr=False)
     processing_time: Callable[[], int] = field(default=wall_clock, repr=False)
     call_soon: Callable[[Callable[[], None]], None] = field(default=not_running, repr=False)
+    checkpointing: bool = False
 
 
 def unwired(batch: Batch) -> None:
@@ -107,6 +109,8 @@ class StreamOperator:
             columns into rows first and `process_batch` gets a RowBatch only.
         emit: hands a batch to whoever consumes this operator; set by the chain. The receiver owns the
             batch afterwards.
+        side_outputs: as `emit`, by OutputTag, for side outputs; a tag that nobody reads is not in it. Set by
+            the chain.
         emit_watermark: hands event time (ms) to all consumers, side outputs included, after everything emitted
             before; set by the chain.
         emit_status: tells all consumers that this operator's output is idle (True) or active again.
@@ -119,6 +123,7 @@ class StreamOperator:
         self.operator = operator
         self.context = context
         self.emit: Emit = unwired
+        self.side_outputs: dict[Any, Emit] = {}
         self.emit_watermark: Callable[[int], None] = unwired_time
         self.emit_status: Callable[[bool], None] = unwired_status
         self.watermark = MIN_WATERMARK

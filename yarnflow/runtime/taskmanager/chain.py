@@ -128,6 +128,7 @@ class RunningChain:
             else:
                 running = make_operator(self._chain.operators[index], self._context)
                 running.emit = _fan_out(self._consumers(index, None))
+                running.side_outputs = {tag: _fan_out(self._consumers(index, tag)) for tag in self._tags(index)}
                 if isinstance(running, SourceOperator) and self._columns_wanted(index):
                     running.prefer_columns()
             self._running[index] = running
