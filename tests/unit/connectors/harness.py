@@ -8,7 +8,7 @@ from typing import Any
 
 from yarnflow.functions.batch import Batch, ColumnBatch
 from yarnflow.functions.columns import to_rows
-from yarnflow.functions.sink import WriterContext
+from yarnflow.functions.sink import Sink, SinkWriter, WriterContext
 from yarnflow.functions.source import Availability, Source, Split
 
 
@@ -54,9 +54,16 @@ def check_positions(source: Source, split: Split, emit_columns: bool) -> None:
     assert seen == len(everything)
 
 
-def context(subtask: int = 0, attempt: int = 0, job: str = "a" * 32, operator: str = "b" * 32) -> WriterContext:
+def context(
+    subtask: int = 0,
+    attempt: int = 0,
+    job: str = "a" * 32,
+    operator: str = "b" * 32,
+    checkpointing: bool = False,
+    checkpoint_id: int = 0,
+) -> WriterContext:
     """Where a writer runs."""
-    return WriterContext(job, subtask, 2, attempt, operator)
+    return WriterContext(job, subtask, 2, attempt, operator, checkpointing, checkpoint_id)
 
 
 def visible(folder: Path) -> list[Path]:
@@ -67,3 +74,12 @@ def visible(folder: Path) -> list[Path]:
 def all_files(folder: Path) -> list[Path]:
     """Every file, hidden ones included."""
     return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def finish(sink: Sink, writer: SinkWriter) -> None:
+    """The end of the input in a job without checkpoints, as operators/sink.py does it."""
+    writer.finish()
+    committer = sink.committer(context())
+    if committer is not None:
+        committer.commit(writer.prepare_commit())
+        committer.close()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.connectors.harness import check_positions, context, read_all, visible
+from tests.unit.connectors.harness import check_positions, context, finish, read_all, visible
 from yarnflow.common.types import Row
 from yarnflow.errors import ConfigurationError, DataFormatError, ProgramError
 from yarnflow.functions.batch import RowBatch
@@ -170,7 +170,7 @@ def write(folder: Path, schema: CsvSchema, records: list[Any]) -> str:
     writer = sink.writer(context())
     try:
         writer.write(RowBatch(records))
-        writer.finish()
+        finish(sink, writer)
     finally:
         writer.close()
     (path,) = visible(folder)

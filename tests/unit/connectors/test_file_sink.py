@@ -13,8 +13,9 @@ from yarnflow.common.serialization import Encoder
 from yarnflow.common.types import Row
 from yarnflow.errors import ConfigurationError, FileSystemError
 from yarnflow.functions.batch import RowBatch
-from yarnflow.functions.connectors.file_sink import FileSink, FileSinkWriter, RowFormatBuilder
+from yarnflow.functions.connectors.file_sink import FileSink, RowFormatBuilder
 from yarnflow.functions.connectors.file_sink_config import BucketAssigner, OutputFileConfig, RollingPolicy
+from yarnflow.functions.connectors.file_sink_writer import FileCommitter, FileSinkWriter
 from yarnflow.functions.connectors.file_source import FileSource, StreamFormat
 from yarnflow.functions.connectors.writer_factories import CsvBulkWriters
 from yarnflow.functions.sink import WriterContext
@@ -40,7 +41,21 @@ def builder(folder: Path) -> RowFormatBuilder:
 
 def open_writer(sink: FileSink, where: WriterContext | None = None, clock: Clock | None = None) -> FileSinkWriter:
     sink = pickle.loads(pickle.dumps(sink))
-    return FileSinkWriter(sink, where or context(), clock or Clock())
+    return FileSinkWriter(
+        sink.base_path,
+        sink.factory,
+        sink.assigner,
+        sink.rolling,
+        sink.names,
+        where or context(),
+        clock or Clock(),
+    )
+
+
+def finish(writer: FileSinkWriter) -> None:
+    """The end of the input of a job without checkpoints."""
+    writer.finish()
+    FileCommitter().commit(writer.prepare_commit())
 
 
 def test_nothing_is_visible_before_finish_and_all_is_after(tmp_path: Path) -> None:
@@ -50,7 +65,7 @@ def test_nothing_is_visible_before_finish_and_all_is_after(tmp_path: Path) -> No
     assert visible(tmp_path) == []
     (hidden,) = all_files(tmp_path)
     assert hidden.name.startswith(".part-")
-    writer.finish()
+    finish(writer)
     (path,) = all_files(tmp_path)
     assert path.read_text() == "a\nb\n"
     writer.close()
@@ -69,7 +84,7 @@ def test_a_writer_that_is_only_closed_leaves_nothing(tmp_path: Path) -> None:
 
 def test_no_records_no_file(tmp_path: Path) -> None:
     writer = open_writer(builder(tmp_path / "out").build())
-    writer.finish()
+    finish(writer)
     writer.close()
     assert not (tmp_path / "out").exists()
 
@@ -87,7 +102,7 @@ def test_names_tell_job_operator_subtask_and_number(tmp_path: Path) -> None:
         writer = open_writer(sink, where)
         writer.write(RowBatch(["a"]))
         writer.write(RowBatch(["b"]))
-        writer.finish()
+        finish(writer)
         writer.close()
     names = [path.name for path in visible(tmp_path)]
     assert len(names) == 8
@@ -115,13 +130,13 @@ def test_a_restarted_attempt_replaces_what_the_first_published(tmp_path: Path) -
     first = open_writer(rolls.build(), context(attempt=0))
     for line in ("a", "b", "c"):
         first.write(RowBatch([line]))
-    first.finish()  # published, and then the task was lost before anybody knew
+    finish(first)  # published, and then the task was lost before anybody knew
     killed = open_writer(rolls.build(), context(attempt=1))
     killed.write(RowBatch(["a"]))  # never closed: its process is gone
     second = open_writer(builder(tmp_path).build(), context(attempt=2))
     second.write(RowBatch(["a", "b", "c"]))
     assert len(visible(tmp_path)) == 3
-    second.finish()
+    finish(second)
     second.close()
     assert len(all_files(tmp_path)) == 1
     source = FileSource.for_record_stream_format(StreamFormat.text_line_format(), str(tmp_path)).build()
@@ -133,19 +148,23 @@ def test_a_restart_leaves_files_of_others_alone(tmp_path: Path) -> None:
     for where in (context(1), context(0, operator="d" * 32)):
         other = open_writer(builder(tmp_path).build(), where)
         other.write(RowBatch(["x"]))
-        other.finish()
+        finish(other)
         other.close()
     (tmp_path / "README").write_text("mine")
     writer = open_writer(builder(tmp_path).build(), context(0, attempt=1))
     writer.write(RowBatch(["a"]))
-    writer.finish()
+    finish(writer)
     writer.close()
     assert len(visible(tmp_path)) == 4
 
 
-def test_finish_can_be_repeated_after_it_failed_half_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_committing_can_be_repeated_after_it_failed_half_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkpointing: bool
+) -> None:
     writer = open_writer(
-        builder(tmp_path).with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=1)).build()
+        builder(tmp_path).with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=1)).build(),
+        context(checkpointing=checkpointing),
     )
     writer.write(RowBatch(["a"]))
     writer.write(RowBatch(["b"]))
@@ -158,9 +177,11 @@ def test_finish_can_be_repeated_after_it_failed_half_way(tmp_path: Path, monkeyp
         publish(tmp, final, overwrite)
 
     monkeypatch.setattr(writer._fs, "publish", failing)
+    prepared = writer.prepare_commit()
     with pytest.raises(FileSystemError):
-        writer.finish()
-    writer.finish()
+        FileCommitter().commit(prepared)
+    FileCommitter().commit(prepared)
+    FileCommitter().commit(prepared)
     writer.close()
     assert [path.read_text() for path in all_files(tmp_path)] == ["a\n", "b\n"]
 
@@ -174,7 +195,7 @@ def test_buckets_by_the_hour_of_writing(tmp_path: Path) -> None:
     writer.write(RowBatch(["a"]))
     clock.now += 3600
     writer.write(RowBatch(["b"]))
-    writer.finish()
+    finish(writer)
     writer.close()
     assert [path.parent.name for path in visible(tmp_path)] == ["2024-02-29--12", "2024-02-29--13"]
 
@@ -182,7 +203,7 @@ def test_buckets_by_the_hour_of_writing(tmp_path: Path) -> None:
 def test_the_default_is_a_bucket_per_hour(tmp_path: Path) -> None:
     writer = open_writer(FileSink.for_row_format(str(tmp_path), Encoder.simple_string_encoder()).build())
     writer.write(RowBatch(["a"]))
-    writer.finish()
+    finish(writer)
     writer.close()
     (path,) = visible(tmp_path)
     datetime.strptime(path.parent.name, "%Y-%m-%d--%H")
@@ -229,7 +250,7 @@ def test_rolling(tmp_path: Path, policy: RollingPolicy, wait: float, files: int)
         writer.write(RowBatch(["a"]))
         clock.now += wait
         writer.flush()
-    writer.finish()
+    finish(writer)
     writer.close()
     assert len(visible(tmp_path)) == files
     assert "".join(path.read_text() for path in visible(tmp_path)) == "a\n" * 4
@@ -274,7 +295,7 @@ def test_records_are_written_as_java_shows_them(tmp_path: Path) -> None:
     ]
     writer = open_writer(builder(tmp_path).build())
     writer.write(RowBatch(records))
-    writer.finish()
+    finish(writer)
     writer.close()
     (path,) = visible(tmp_path)
     assert path.read_text().splitlines() == [
@@ -300,18 +321,89 @@ def test_records_are_written_as_java_shows_them(tmp_path: Path) -> None:
     ]
 
 
-def test_other_charsets_and_encoders(tmp_path: Path) -> None:
-    class Doubling(Encoder):
-        def encode(self, value: object) -> bytes:
-            return f"{value}{value};".encode()
+class Doubling(Encoder):
+    def encode(self, value: object) -> bytes:
+        return f"{value}{value};".encode()
 
+
+def test_other_charsets_and_encoders(tmp_path: Path) -> None:
     for number, (encoder, expected) in enumerate(
         [(Encoder.simple_string_encoder("ISO-8859-1"), b"\xe9\n"), (Doubling(), "éé;".encode())]
     ):
         sink = FileSink.for_row_format(str(tmp_path / str(number)), encoder).build()
-        writer = FileSinkWriter(sink, context())
+        writer = open_writer(sink)
         writer.write(RowBatch(["é"]))
-        writer.finish()
+        finish(writer)
         writer.close()
         (path,) = visible(tmp_path / str(number))
         assert path.read_bytes() == expected
+
+
+def write(writer: FileSinkWriter, *lines: str) -> None:
+    for line in lines:
+        writer.write(RowBatch([line]))
+
+
+def test_a_checkpoint_publishes_what_was_written_before_its_barrier(tmp_path: Path) -> None:
+    writer = open_writer(builder(tmp_path).build(), context(checkpointing=True))
+    write(writer, "a", "b")
+    first = writer.prepare_commit()
+    assert writer.snapshot_state(1) == ()
+    write(writer, "c")
+    assert visible(tmp_path) == []
+    FileCommitter().commit(first)
+    (path,) = visible(tmp_path)
+    assert path.read_text() == "a\nb\n"
+    assert writer.prepare_commit() != []
+    assert writer.prepare_commit() == []
+    writer.close()
+
+
+def test_attempts_of_a_job_with_checkpoints_never_share_a_name(tmp_path: Path) -> None:
+    for attempt in range(3):
+        writer = open_writer(builder(tmp_path).build(), context(attempt=attempt, checkpointing=True))
+        write(writer, "a")
+        FileCommitter().commit(writer.prepare_commit())
+        writer.close()
+    assert len(visible(tmp_path)) == 3
+
+
+def test_closing_leaves_what_was_prepared(tmp_path: Path) -> None:
+    writer = open_writer(builder(tmp_path).build(), context(checkpointing=True))
+    write(writer, "a")
+    prepared = writer.prepare_commit()
+    write(writer, "b")
+    writer.close()
+    assert len(all_files(tmp_path)) == 1
+    FileCommitter().commit(prepared)
+    assert [path.read_text() for path in visible(tmp_path)] == ["a\n"]
+
+
+def test_a_prepared_file_that_has_vanished_is_an_error(tmp_path: Path) -> None:
+    writer = open_writer(builder(tmp_path).build(), context(checkpointing=True))
+    write(writer, "a")
+    prepared = writer.prepare_commit()
+    (path,) = all_files(tmp_path)
+    path.unlink()
+    with pytest.raises(FileSystemError, match="is gone before it could be published"):
+        FileCommitter().commit(prepared)
+    writer.close()
+
+
+def test_the_end_removes_what_lost_attempts_left_and_nobody_will_publish(tmp_path: Path) -> None:
+    first = open_writer(builder(tmp_path).build(), context(checkpointing=True))
+    write(first, "in checkpoint 5")
+    restored = first.prepare_commit()
+    first.snapshot_state(5)
+    write(first, "in checkpoint 6, which never completed")
+    first.prepare_commit()
+    first.snapshot_state(6)
+    write(first, "lost with the process")
+    second = open_writer(builder(tmp_path).build(), context(attempt=1, checkpointing=True, checkpoint_id=5))
+    write(second, "again")
+    second.finish()
+    # Another subtask commits the restored file, and may be later.
+    FileCommitter().commit([*second.prepare_commit(), *restored])
+    assert sorted(path.read_text() for path in all_files(tmp_path)) == ["again\n", "in checkpoint 5\n"]
+    second.close()
+    first.close()

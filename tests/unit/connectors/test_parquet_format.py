@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.unit.columnar.harness import columns_of
-from tests.unit.connectors.harness import check_positions, context, read_all, read_batches, visible
+from tests.unit.connectors.harness import check_positions, context, finish, read_all, read_batches, visible
 from yarnflow.common.types import Row
 from yarnflow.errors import ConfigurationError, DataFormatError, ProgramError
 from yarnflow.functions.batch import Batch, ColumnBatch, RowBatch
@@ -116,7 +116,7 @@ def write(folder: Path, batches: list[Batch], row_type: object = ROW_TYPE) -> No
     try:
         for batch in batches:
             writer.write(batch)
-        writer.finish()
+        finish(sink, writer)
     finally:
         writer.close()
 

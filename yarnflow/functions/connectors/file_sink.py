@@ -1,28 +1,21 @@
-"""FileSink: writes part files below a base path, and publishes them at the end.
+"""FileSink: writes part files below a base path, and publishes them by rename (two-phase commit).
 
-    <base>/<bucket>/.part-<uid>-<subtask>-<n>.inprogress.<attempt>     while it is written
-    <base>/<bucket>/part-<uid>-<subtask>-<n>                           published by `finish`
+    <base>/<bucket>/.part-<uid>-<subtask>-<n>.inprogress.<writer>     until it is committed
+    <base>/<bucket>/part-<uid>-<subtask>-<n>                          committed
 
-Without checkpoints a failed job reads its whole input again. The uid is the same for every attempt, so a restarted
-writer publishes under the names of the earlier one; what that one published beyond, is removed. After a job has
-finished, each record is there once. A job that failed for good may have left the files of those subtasks that had
-reached their end; those of all others are gone.
+Every barrier completes the open part files; they are published when the checkpoint is complete. The uid differs
+between attempts, so a file name is used once.
+
+In a job that takes no checkpoints, files are published when the input ends (or by a savepoint), and a failed job
+reads its whole input again. There the uid is the same for every attempt: a restarted writer publishes under the
+names of the earlier one, and removes what that one published beyond. After a job has finished, each record is
+there once. A job that failed for good may have left the files of those subtasks that had reached their end.
 """
 
 from __future__ import annotations
 
-import hashlib
-import posixpath
-import time
-from collections.abc import Callable
-from contextlib import ExitStack
-from typing import BinaryIO
-
-from yarnflow import fs
 from yarnflow.common.serialization import Encoder
 from yarnflow.errors import ConfigurationError
-from yarnflow.fs import FileSystem
-from yarnflow.functions.batch import Batch
 from yarnflow.functions.connectors.file_sink_config import (
     BucketAssigner,
     DefaultRollingPolicy,
@@ -31,8 +24,9 @@ from yarnflow.functions.connectors.file_sink_config import (
     OutputFileConfigBuilder,
     RollingPolicy,
 )
+from yarnflow.functions.connectors.file_sink_writer import FileCommitter, FileSinkWriter
 from yarnflow.functions.connectors.writer_factories import BulkWriterFactory, EncoderFactory
-from yarnflow.functions.sink import Sink, SinkWriter, WriterContext
+from yarnflow.functions.sink import Committer, Sink, SinkWriter, WriterContext
 
 
 class FileSink(Sink):
@@ -67,7 +61,10 @@ class FileSink(Sink):
         return BulkFormatBuilder(base_path, writer_factory, OnCheckpointRollingPolicy())
 
     def writer(self, context: WriterContext) -> SinkWriter:
-        return FileSinkWriter(self, context)
+        return FileSinkWriter(self.base_path, self.factory, self.assigner, self.rolling, self.names, context)
+
+    def committer(self, context: WriterContext) -> Committer:
+        return FileCommitter()
 
 
 class _Builder:
@@ -148,118 +145,3 @@ def _built(config: OutputFileConfig | OutputFileConfigBuilder) -> OutputFileConf
     if not isinstance(config, OutputFileConfig):
         raise ConfigurationError("with_output_file_config() takes what OutputFileConfig.builder()...build() makes")
     return config
-
-
-class _Part:
-    """A part file that is being written."""
-
-    def __init__(self, stream: BinaryIO, tmp: str, final: str, factory: BulkWriterFactory, now: float) -> None:
-        self.stream = stream
-        self.tmp = tmp
-        self.final = final
-        self.created = now
-        self.last_written = now
-        self.writer = factory.open(stream)
-
-    def complete(self) -> None:
-        """Write the rest and close the file."""
-        self.writer.finish()
-        self.stream.close()
-
-
-class FileSinkWriter(SinkWriter):
-    """The part files of one subtask.
-
-    Args:
-        sink: the configuration.
-        context: where the writer runs.
-        clock: seconds since the epoch.
-    """
-
-    def __init__(self, sink: FileSink, context: WriterContext, clock: Callable[[], float] = time.time) -> None:
-        self._sink = sink
-        self._clock = clock
-        self._attempt = context.attempt
-        system, base = fs.get(sink.base_path)
-        self._fs: FileSystem = system
-        self._base = base
-        identity = f"{context.job_id}/{context.operator_id}"
-        uid = hashlib.sha256(identity.encode()).hexdigest()[:16]
-        self._stem = f"{sink.names.part_prefix}-{uid}-{context.subtask_index}-"
-        self._count = 0
-        self._open: dict[str, _Part] = {}
-        #: (temporary, final) of files that are complete but not visible.
-        self._pending: list[tuple[str, str]] = []
-        self._published: set[str] = set()
-
-    def write(self, batch: Batch) -> None:
-        now = self._clock()
-        bucket = self._sink.assigner.bucket_id(now)
-        self._roll(now)
-        part = self._open.get(bucket)
-        if part is None:
-            part = self._open[bucket] = self._new_part(bucket, now)
-        part.writer.write(batch)
-        part.last_written = now
-        self._roll(now)
-
-    def flush(self) -> None:
-        self._roll(self._clock())
-
-    def finish(self) -> None:
-        for bucket in list(self._open):
-            self._complete(bucket)
-        while self._pending:
-            tmp, final = self._pending[0]
-            # An earlier attempt may have published this name.
-            self._fs.publish(tmp, final, overwrite=True)
-            self._published.add(final)
-            self._pending.pop(0)
-        if self._attempt > 0:
-            self._remove_leftovers()
-
-    def close(self) -> None:
-        parts = list(self._open.values())
-        self._open.clear()
-        with ExitStack() as stack:  # go on when one step raises
-            for tmp in [part.tmp for part in parts] + [tmp for tmp, _ in self._pending]:
-                stack.callback(self._fs.delete, tmp)
-            for part in parts:
-                stack.callback(part.stream.close)
-                stack.callback(part.writer.abort)
-        self._pending.clear()
-
-    def _new_part(self, bucket: str, now: float) -> _Part:
-        names = self._sink.names
-        name = f"{self._stem}{self._count}{names.part_suffix}"
-        self._count += 1
-        directory = posixpath.join(self._base, bucket) if bucket else self._base
-        tmp = posixpath.join(directory, f".{name}.inprogress.{self._attempt}")
-        stream = self._fs.open_write(tmp, overwrite=True)
-        try:
-            return _Part(stream, tmp, posixpath.join(directory, name), self._sink.factory, now)
-        except BaseException:
-            stream.close()
-            self._fs.delete(tmp)
-            raise
-
-    def _roll(self, now: float) -> None:
-        """Complete the parts that the policy wants closed."""
-        for bucket, part in list(self._open.items()):
-            if self._sink.rolling.should_roll(part.writer.size(), part.created, part.last_written, now):
-                self._complete(bucket)
-
-    def _complete(self, bucket: str) -> None:
-        part = self._open[bucket]
-        part.complete()
-        del self._open[bucket]
-        self._pending.append((part.tmp, part.final))
-
-    def _remove_leftovers(self) -> None:
-        """Delete what earlier attempts of this writer left under names that this one did not use."""
-        if self._fs.status(self._base) is None:
-            return
-        for status in self._fs.list(self._base, recursive=True):
-            own = status.name.startswith((self._stem, f".{self._stem}"))
-            if own and not status.is_directory and status.path not in self._published:
-                self._fs.delete(status.path)
