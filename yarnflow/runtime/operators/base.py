@@ -10,7 +10,7 @@ A task drives its operators in this order, always from one thread:
                     `self.emit_watermark` and `self.emit_status`
     advance_clock   when the time that `next_timer` named has come: processing-time timers
     end_input       once per input when all of its channels have ended; may emit
-    finish          once, in chain order, when every input has ended; may emit
+    finish          once, in chain order, when every input has ended and `can_finish`; may emit
     close           always, exactly once, also after a failure
 
 For a checkpoint, in chain order and between two batches: `prepare_snapshot` of all operators, then the barrier is
@@ -179,6 +179,10 @@ class StreamOperator:
 
     def end_input(self, input_index: int) -> None:
         """All channels of that input have ended."""
+
+    def can_finish(self) -> bool:
+        """Asked before `finish`, again and again: False while results of what the operator took are under way."""
+        return True
 
     def finish(self) -> None:
         """Every input has ended; emit or publish the rest."""

@@ -6,6 +6,7 @@ hand batches to each other by plain calls, and to the partitions that leave the 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -67,6 +68,7 @@ class RunningChain:
         ]
         self._emit_to_head = self._entry(0)
         self.operators = [operator for _, operator in sorted(self._running.items())]
+        self._unfinished = deque(self.operators)
         head = self._running[0]
         self.source = head if isinstance(head, SourceOperator) else None
         self._head = head
@@ -95,10 +97,14 @@ class RunningChain:
         """All channels of that input have ended."""
         self._head.end_input(input_index)
 
-    def finish(self) -> None:
-        """Every input has ended."""
-        for operator in self.operators:
-            operator.finish()
+    def finish(self) -> bool:
+        """Every input has ended: finish the operators, head first. False while one waits for results that are under
+        way: call again."""
+        while self._unfinished:
+            if not self._unfinished[0].can_finish():
+                return False
+            self._unfinished.popleft().finish()
+        return True
 
     def drained(self) -> bool:
         """Whether nothing waits in an operator after `finish`."""

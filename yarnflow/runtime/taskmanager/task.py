@@ -96,6 +96,7 @@ class Task:
         self._open_channels: dict[int, int] = {}
         self._partitions: list[Partition] = []
         self._accumulators: dict[str, Accumulator[Any]] = {}
+        self._finishing = False
         self._ending = False
         self._fail_at: float | None = None
         self._loss = ""
@@ -176,6 +177,8 @@ class Task:
                 self._finished()
                 return Activity.BUSY
             return Activity.BACKPRESSURED
+        if self._finishing:
+            return self._finish()
         if not self._has_room(chain):
             return Activity.BACKPRESSURED
         source = chain.source
@@ -209,11 +212,18 @@ class Task:
                 self._end()
 
     def _end(self) -> None:
+        self._finishing = True
+        self._finish()
+
+    def _finish(self) -> Activity:
+        """Every input has ended. An operator whose results are under way (an async function's) is asked again."""
         assert self._chain is not None
-        self._chain.finish()
+        if not self._chain.finish():
+            return Activity.IDLE
         for partition in self._partitions:
             partition.send(EndOfData())
-        self._ending = True
+        self._finishing, self._ending = False, True
+        return Activity.BUSY
 
     def _finished(self) -> None:
         chain, self._chain = self._chain, None
@@ -247,7 +257,7 @@ class Task:
     def can_go_on(self) -> bool:
         """Whether a batch waits for this task and its results have somewhere to go."""
         chain = self._chain
-        if chain is None or self._ending:
+        if chain is None or self._finishing or self._ending:
             return False
         read = chain.source is not None and chain.source.waiting
         return (read or self._pacer.waiting or self._input.has_data()) and self._has_room(chain)
