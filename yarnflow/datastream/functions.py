@@ -13,7 +13,17 @@ from yarnflow.functions.accumulators import (
     ListAccumulator,
     LongCounter,
 )
-from yarnflow.functions.runtime_context import RuntimeContext
+from yarnflow.functions.process_functions import (
+    BaseBroadcastProcessFunction,
+    BroadcastProcessFunction,
+    CoProcessFunction,
+    KeyedBroadcastProcessFunction,
+    KeyedCoProcessFunction,
+    KeyedProcessFunction,
+    ProcessFunction,
+)
+from yarnflow.functions.runtime_context import KeyedStateStore, RuntimeContext
+from yarnflow.functions.timers import TimerService
 from yarnflow.functions.user_functions import (
     AggregateFunction,
     CoFlatMapFunction,
@@ -24,15 +34,17 @@ from yarnflow.functions.user_functions import (
     KeySelector,
     MapFunction,
     Partitioner,
-    ProcessFunction,
     ReduceFunction,
 )
 
 __all__ = [
     "Accumulator",
     "AggregateFunction",
+    "BaseBroadcastProcessFunction",
+    "BroadcastProcessFunction",
     "CoFlatMapFunction",
     "CoMapFunction",
+    "CoProcessFunction",
     "DoubleCounter",
     "FilterFunction",
     "FlatMapFunction",
@@ -42,6 +54,10 @@ __all__ = [
     "IntMaximum",
     "IntMinimum",
     "KeySelector",
+    "KeyedBroadcastProcessFunction",
+    "KeyedCoProcessFunction",
+    "KeyedProcessFunction",
+    "KeyedStateStore",
     "ListAccumulator",
     "LongCounter",
     "MapFunction",
@@ -49,6 +65,7 @@ __all__ = [
     "ProcessFunction",
     "ReduceFunction",
     "RuntimeContext",
+    "TimerService",
 ]
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from yarnflow.common.typeinfo import RowTypeInfo, TupleTypeInfo, TypeInformation, Types
 from yarnflow.datastream.stream import DataStream, Key, checked, declared
 from yarnflow.errors import ProgramError
-from yarnflow.functions.user_functions import ProcessFunction, ReduceFunction
+from yarnflow.functions.process_functions import ProcessFunction
+from yarnflow.functions.user_functions import ReduceFunction
 from yarnflow.graph import operators as specs
 from yarnflow.graph.job_graph import Partitioning
 from yarnflow.graph.transformations import PartitionTransformation

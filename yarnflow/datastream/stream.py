@@ -16,6 +16,7 @@ from yarnflow.errors import ProgramError
 from yarnflow.functions.expressions import Expression
 from yarnflow.functions.output_tag import OutputTag
 from yarnflow.functions.print_sink import PrintSink
+from yarnflow.functions.process_functions import ProcessFunction
 from yarnflow.functions.projection import Projection
 from yarnflow.functions.sink import Sink
 from yarnflow.functions.user_functions import (
@@ -25,7 +26,6 @@ from yarnflow.functions.user_functions import (
     KeySelector,
     MapFunction,
     Partitioner,
-    ProcessFunction,
 )
 from yarnflow.graph import operators as specs
 from yarnflow.graph.job_graph import Partitioning

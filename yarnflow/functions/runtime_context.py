@@ -1,19 +1,59 @@
-"""What a function can learn about the subtask it runs in. The runtime makes one per operator and subtask."""
+"""What a function can learn about the subtask it runs in, and where it gets its keyed state.
+
+The runtime makes one context per subtask, and from it one per operator with keyed state (`with_keyed_state`).
+"""
 
 from __future__ import annotations
 
+import copy
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from yarnflow.errors import ProgramError
 from yarnflow.functions.accumulators import Accumulator
 from yarnflow.functions.metrics import MetricGroup
 
-__all__ = ["RuntimeContext"]
+if TYPE_CHECKING:
+    from yarnflow.functions.state import State, StateDescriptor
+
+__all__ = ["KeyedStateStore", "RuntimeContext"]
 
 A = TypeVar("A", bound="Accumulator[Any]")
 
 
-class RuntimeContext:
+class StateSource(Protocol):
+    """What makes handles: a state backend (runtime/state/backend.py)."""
+
+    def state(self, descriptor: StateDescriptor) -> State:
+        """The handle for a descriptor."""
+
+
+class KeyedStateStore(ABC):
+    """Where functions on keyed streams get their state. A handle works on the key of the record in hand."""
+
+    @abstractmethod
+    def get_state(self, state_descriptor: Any) -> Any:
+        """The ValueState of a ValueStateDescriptor."""
+
+    @abstractmethod
+    def get_list_state(self, state_descriptor: Any) -> Any:
+        """The ListState of a ListStateDescriptor."""
+
+    @abstractmethod
+    def get_map_state(self, state_descriptor: Any) -> Any:
+        """The MapState of a MapStateDescriptor."""
+
+    @abstractmethod
+    def get_reducing_state(self, state_descriptor: Any) -> Any:
+        """The ReducingState of a ReducingStateDescriptor."""
+
+    @abstractmethod
+    def get_aggregating_state(self, state_descriptor: Any) -> Any:
+        """The AggregatingState of an AggregatingStateDescriptor."""
+
+
+class RuntimeContext(KeyedStateStore):
     """Given to `Function.open`.
 
     Args:
@@ -49,6 +89,13 @@ class RuntimeContext:
         self._job_parameters = job_parameters or {}
         self._accumulators = {} if accumulators is None else accumulators
         self._metrics = metrics or MetricGroup()
+        self._states: StateSource | None = None
+
+    def with_keyed_state(self, states: StateSource) -> RuntimeContext:
+        """The context of an operator with keyed state; all else is shared with this one."""
+        context = copy.copy(self)
+        context._states = states
+        return context
 
     def get_job_id(self) -> str:
         """The job's id, 32 hex digits."""
@@ -96,3 +143,33 @@ class RuntimeContext:
     def get_accumulator(self, name: str) -> Accumulator[Any] | None:
         """The accumulator registered under `name`, or None."""
         return self._accumulators.get(name)
+
+    # -- keyed state ----------------------------------------------------------------------------------------
+
+    def get_state(self, state_descriptor: Any) -> Any:
+        return self._state("get_state", state_descriptor, "ValueStateDescriptor")
+
+    def get_list_state(self, state_descriptor: Any) -> Any:
+        return self._state("get_list_state", state_descriptor, "ListStateDescriptor")
+
+    def get_map_state(self, state_descriptor: Any) -> Any:
+        return self._state("get_map_state", state_descriptor, "MapStateDescriptor")
+
+    def get_reducing_state(self, state_descriptor: Any) -> Any:
+        return self._state("get_reducing_state", state_descriptor, "ReducingStateDescriptor")
+
+    def get_aggregating_state(self, state_descriptor: Any) -> Any:
+        return self._state("get_aggregating_state", state_descriptor, "AggregatingStateDescriptor")
+
+    def _state(self, method: str, descriptor: Any, wanted: str) -> Any:
+        from yarnflow.functions import state  # not needed by functions without state
+
+        if not isinstance(descriptor, getattr(state, wanted)):
+            raise ProgramError(f"{method}() needs a {wanted}, not {descriptor!r} ({type(descriptor).__name__})")
+        if self._states is None:
+            raise ProgramError(
+                f"{method}({descriptor.name!r}) in '{self._task_name}': keyed state belongs to keys, and this "
+                "function does not run on a keyed stream: call key_by() before the operation and give it a "
+                "function class (KeyedProcessFunction, MapFunction, ...)"
+            )
+        return self._states.state(descriptor)

@@ -6,12 +6,10 @@ before the first record and `close` once at the end, also after a failure. One t
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import Any
 
-from yarnflow.errors import ProgramError
 from yarnflow.functions.runtime_context import RuntimeContext
 
 
@@ -115,26 +113,3 @@ class CoFlatMapFunction(Function):
     @abstractmethod
     def flat_map2(self, value: Any) -> Iterable[Any] | None:
         """Map a record of the second stream; None for no record."""
-
-
-class ProcessFunction(Function):
-    """One record in, any number out, to the main output and to side outputs."""
-
-    class Context(ABC):
-        """What is known about the record in hand. Valid during the call only."""
-
-        @abstractmethod
-        def timestamp(self) -> int | None:
-            """Event time of the record in ms since the epoch, None if the stream has no event time."""
-
-        def timer_service(self) -> NoReturn:
-            """Refuses: there are no timers yet."""
-            raise ProgramError("Context.timer_service(): timers are not there yet in this version of yarnflow")
-
-        def current_processing_time(self) -> int:
-            """The machine's clock in ms since the epoch."""
-            return time.time_ns() // 1_000_000
-
-    @abstractmethod
-    def process_element(self, value: Any, ctx: ProcessFunction.Context) -> Iterable[Any] | None:
-        """Yield records for the main output, and (OutputTag, record) for side outputs."""

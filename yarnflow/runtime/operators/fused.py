@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from yarnflow.functions.batch import Batch, RowBatch
-from yarnflow.functions.user_functions import ProcessFunction
+from yarnflow.functions.process_functions import ProcessFunction
+from yarnflow.functions.timers import TimerService
 from yarnflow.graph.operators import Operator
 from yarnflow.runtime.network.partition import HashPartition
 from yarnflow.runtime.operators.base import Emit, OperatorContext, StreamOperator
+from yarnflow.runtime.operators.timer_service import UnkeyedTimers
 from yarnflow.runtime.operators.user_functions import close_functions, open_functions
 from yarnflow.runtime.taskmanager.chain_compiler import CompiledTree
 
@@ -17,11 +19,15 @@ from yarnflow.runtime.taskmanager.chain_compiler import CompiledTree
 class ElementContext(ProcessFunction.Context):
     """The context of a process function, reused for every record."""
 
-    def __init__(self) -> None:
+    def __init__(self, timers: UnkeyedTimers | None = None) -> None:
         self.element_timestamp: int | None = None
+        self._timers = timers or UnkeyedTimers()
 
     def timestamp(self) -> int | None:
         return self.element_timestamp
+
+    def timer_service(self) -> TimerService:
+        return self._timers
 
 
 class FusedOperator(StreamOperator):
@@ -34,6 +40,7 @@ class FusedOperator(StreamOperator):
         tree: compiled.
         consumers: per output of the tree, who gets its batches, or the hash partition that the
             compiled code appends to itself.
+        timers: what the contexts of process functions tell the time by.
 
     Attributes:
         opening: name of the operator whose function is being opened, for error messages.
@@ -46,11 +53,13 @@ class FusedOperator(StreamOperator):
         functions: Sequence[tuple[str, Any]],
         tree: CompiledTree,
         consumers: Sequence[Emit | HashPartition],
+        timers: UnkeyedTimers | None = None,
     ) -> None:
         super().__init__(operator, context)
         self._functions = functions
         self.opening = ""
         self._tree = tree
+        self._timers = timers or UnkeyedTimers()
         self._emits = [
             (index, consumer)
             for index, consumer in enumerate(consumers)
@@ -83,6 +92,10 @@ class FusedOperator(StreamOperator):
                     emit(RowBatch(rows, stamps))
         for partition in self._routed:
             partition.end()
+
+    def process_watermark(self, timestamp: int) -> None:
+        self._timers.watermark = timestamp
+        super().process_watermark(timestamp)
 
     def close(self) -> None:
         close_functions([function for _, function in self._functions])
