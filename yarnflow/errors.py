@@ -12,6 +12,9 @@
     │   ├── JobNotFoundError          no such job id
     │   ├── JobCancelledError         it was cancelled
     │   └── JobFailedError            it failed: carries the user's traceback and the log's tail
+    ├── CheckpointError               a checkpoint or savepoint could not be taken, read or used
+    │   ├── CheckpointCorruptedError  a file of it is missing or damaged; names the file
+    │   └── RestoreError              it does not fit the job that shall start from it
     ├── ClusterError                  the cluster around the job
     │   ├── ClusterUnreachableError   nobody answers at the address
     │   ├── ClusterDeployError        YARN refused or lost the application
@@ -118,6 +121,29 @@ class JobCancelledError(JobError):
 
 class JobFailedError(JobError):
     """The job failed. `str()` shows the operator, the user's traceback and the failing log's tail."""
+
+    domain = Domain.USER
+
+
+class CheckpointError(YarnflowError):
+    """A checkpoint or savepoint could not be taken, read or used."""
+
+
+class CheckpointCorruptedError(CheckpointError):
+    """A file of a checkpoint or savepoint is missing or damaged; `path` is that file."""
+
+    domain = Domain.EXTERNAL
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+
+    def __reduce__(self) -> tuple[type[CheckpointCorruptedError], tuple[str, str]]:
+        return type(self), (str(self), self.path)
+
+
+class RestoreError(CheckpointError):
+    """A checkpoint or savepoint does not fit the job that shall start from it."""
 
     domain = Domain.USER
 
