@@ -35,7 +35,7 @@ _METHODS = {
 }
 #: Modules below pyflink.datastream that belong to the same features.
 _MODULES = {
-    _STATE: "state time_domain timerservice",
+    _STATE: "time_domain timerservice",
     _WINDOWS: "window",
     _CHECKPOINTS: "checkpoint_config checkpoint_storage checkpointing_mode externalized_checkpoint_retention "
     "state_backend",

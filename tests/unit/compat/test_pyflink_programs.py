@@ -152,7 +152,6 @@ assert not [name for name in sys.modules if name.startswith("pyflink")]
     ("statement", "reason"),
     [
         ("import pyflink.table.udf", "not of the Table API"),
-        ("from pyflink.datastream.state import ValueStateDescriptor", "state and timers are not there yet"),
         ("from pyflink.datastream.window import TumblingEventTimeWindows", "windows are not there yet"),
         ("from pyflink.table import EnvironmentSettings", "not of the Table API"),
         ("from pyflink.datastream.connectors.pulsar import PulsarSource", "has no such connector"),
