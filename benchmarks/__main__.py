@@ -1,4 +1,4 @@
-"""python -m benchmarks [throughput] [start] [yarn] [--install-peers] [--rounds N] [--only TEXT]
+"""python -m benchmarks [throughput] [start] [state] [yarn] [--install-peers] [--rounds N] [--only TEXT]
 
 Runs the same programs on yarnflow and its peers, and prints a table of medians and of the ratios that the
 project asks for. Results also go to benchmarks/results/<date>.json.
@@ -16,9 +16,9 @@ import time
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import peers, start, throughput, yarn
+from benchmarks import peers, start, state, throughput, yarn
 
-PARTS = ("throughput", "start", "yarn")
+PARTS = ("throughput", "start", "state", "yarn")
 
 
 def main() -> None:
@@ -54,6 +54,9 @@ def main() -> None:
     if "start" in parts:
         result["start"] = start.run(engines, options.rounds, show)
         print_seconds(console, "Start to end of word_count.py, cold", result["start"])
+    if "state" in parts:
+        result["state"] = state.run(options.only, show)
+        print_seconds(console, "State and checkpoints", result["state"])
     if "yarn" in parts:
         result["yarn"] = yarn.run(options.rounds, show)
         print_seconds(console, "On one single-node YARN", result["yarn"])
