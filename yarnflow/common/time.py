@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Duration", "Instant", "Time"]
+__all__ = ["Duration", "Instant", "Time", "millis"]
 
 _NANOS_PER_MILLI = 1_000_000
 
@@ -132,3 +132,12 @@ class Time:
 
     def __repr__(self) -> str:
         return f"Time({self._milliseconds})"
+
+
+def millis(time: Time | Duration) -> int:
+    """The milliseconds of either. Raises TypeError for anything else."""
+    if isinstance(time, Time):
+        return time.to_milliseconds()
+    if isinstance(time, Duration):
+        return time.to_millis()
+    raise TypeError(f"a time is made by Time or Duration, for instance Time.seconds(5), not {time!r}")
