@@ -33,7 +33,7 @@ class InputChannel:
         channel_id: as in the deployment.
         index: position among the task's channels.
         input_index: which input of the head operator it feeds.
-        ended: EndOfData has been taken.
+        ended: EndOfChannel has been taken.
     """
 
     def __init__(self, channel_id: str) -> None:

@@ -23,14 +23,17 @@ from yarnflow.graph.operators import (
     OperatorChain,
     ProcessSpec,
 )
+from yarnflow.runtime.network.elements import Element
 from yarnflow.runtime.network.partition import HashPartition, Partition
 from yarnflow.runtime.operators.base import Emit, OperatorContext, StreamOperator, as_rows
 from yarnflow.runtime.operators.fused import ElementContext, FusedOperator
 from yarnflow.runtime.operators.isolation import own_all
 from yarnflow.runtime.operators.registry import make_operator
 from yarnflow.runtime.operators.source import SourceOperator
+from yarnflow.runtime.operators.timer_service import UnkeyedTimers
 from yarnflow.runtime.operators.user_functions import bind, close_functions, open_functions
 from yarnflow.runtime.taskmanager.chain_compiler import MAX_DEPTH, CompiledTree, Kind, Route, Step
+from yarnflow.runtime.taskmanager.chain_time import connect_time, deliver
 
 _FUSABLE: dict[type, tuple[Kind, str]] = {
     MapSpec: (Kind.MAP, "map"),
@@ -60,19 +63,23 @@ class RunningChain:
         self._context = context
         self._partitions = partitions
         self._running: dict[int, StreamOperator] = {}
+        #: Who reads each running operator, one entry per edge.
+        self._readers: dict[int, list[int | Partition]] = {}
         self._keys = [
             item
             for output in chain.outputs
             if output.partitioning in (Partitioning.HASH, Partitioning.CUSTOM)
             for item in (output.key, output.partitioner)
         ]
-        self._emit_to_head = self._entry(0)
+        self._entry(0)
+        connect_time(self._running, self._readers)
         self.operators = [operator for _, operator in sorted(self._running.items())]
         self._unfinished = deque(self.operators)
         head = self._running[0]
         self.source = head if isinstance(head, SourceOperator) else None
         self._head = head
         self._limited = [o for o in self.operators if type(o).has_room is not StreamOperator.has_room]
+        self._timed = [o for o in self.operators if type(o).next_timer is not StreamOperator.next_timer]
         self._head_takes_columns = head.columnar
 
     # -- running ---------------------------------------------------------------------------------------------
@@ -89,6 +96,23 @@ class RunningChain:
             batch = as_rows(batch)
         self._head.process_batch(batch, input_index)
 
+    def process_time(self, elements: Sequence[Element]) -> None:
+        """Give event time, Watermark and WatermarkStatus, to the head."""
+        deliver(elements, self._head)
+
+    def next_timer(self) -> int | None:
+        """Processing time in ms of the first timer."""
+        if not self._timed:
+            return None
+        return min((time for o in self._timed if (time := o.next_timer()) is not None), default=None)
+
+    def advance_clock(self, now: int) -> None:
+        """Processing time is `now` ms: fire the timers that are due, in chain order."""
+        for operator in self._timed:
+            time = operator.next_timer()
+            if time is not None and time <= now:
+                operator.advance_clock(now)
+
     def has_room(self) -> bool:
         """False while an operator waits for the outside."""
         return all(operator.has_room() for operator in self._limited)
@@ -98,8 +122,8 @@ class RunningChain:
         self._head.end_input(input_index)
 
     def finish(self) -> bool:
-        """Every input has ended: finish the operators, head first. False while one waits for results that are under
-        way: call again."""
+        """Every input has ended: finish the operators, head first. False while one waits for results that are
+        under way: call again."""
         while self._unfinished:
             if not self._unfinished[0].can_finish():
                 return False
@@ -135,6 +159,11 @@ class RunningChain:
                 running = make_operator(self._chain.operators[index], self._context)
                 running.emit = _fan_out(self._consumers(index, None))
                 running.side_outputs = {tag: _fan_out(self._consumers(index, tag)) for tag in self._tags(index)}
+                outputs = [output.edge_id for output in self._chain.outputs if output.source == index]
+                self._readers[index] = [
+                    *(edge.target for edge in self._chain.edges if edge.source == index),
+                    *(self._partitions[edge_id] for edge_id in outputs),
+                ]
                 if isinstance(running, SourceOperator) and self._columns_wanted(index):
                     running.prefer_columns()
             self._running[index] = running
@@ -160,15 +189,18 @@ class RunningChain:
     def _fuse(self, root: int) -> FusedOperator:
         """Make one operator of the map-like ones from `root` on."""
         functions: list[tuple[str, Any]] = []
+        timers = UnkeyedTimers(self._context.processing_time)
         consumers: list[Emit | HashPartition] = []
         routes: dict[int, Route] = {}
+        readers: list[int | Partition] = []
 
         def step(index: int, depth: int) -> Step:
             spec = self._chain.operators[index].spec
             kind, method = _FUSABLE[type(spec)]
             function = spec.function  # type: ignore[attr-defined]
             functions.append((self._chain.operators[index].name, function))
-            made = Step(index, kind, bind(function, method), ElementContext() if kind is Kind.PROCESS else None)
+            context = ElementContext(timers) if kind is Kind.PROCESS else None
+            made = Step(index, kind, bind(function, method), context)
             convert = self._converter(index)
             if convert is None:
                 made.children = list(follow(index, None, depth))
@@ -188,9 +220,11 @@ class RunningChain:
                     else:
                         found.append(len(consumers))
                         consumers.append(self._entry(edge.target))
+                        readers.append(edge.target)
             for output in self._chain.outputs:
                 if _is(output, index, tag):
                     partition = self._partitions[output.edge_id]
+                    readers.append(partition)
                     found.append(len(consumers))
                     if isinstance(partition, HashPartition):
                         routes[len(consumers)] = Route(
@@ -202,8 +236,9 @@ class RunningChain:
             return found
 
         top = step(root, 1)
+        self._readers[root] = readers
         tree = CompiledTree(top, len(consumers), routes, OutputTag)
-        return FusedOperator(self._chain.operators[root], self._context, functions, tree, consumers)
+        return FusedOperator(self._chain.operators[root], self._context, functions, tree, consumers, timers)
 
     def _converter(self, index: int) -> Callable[[Any], Any] | None:
         """What gives results their declared type (a tuple becomes a Row), if that takes anything. Filters

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import math
-import time
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
@@ -21,27 +21,30 @@ from typing import Any
 from yarnflow.errors import ClusterError, ProgramError
 from yarnflow.functions.accumulators import Accumulator
 from yarnflow.functions.batch import ColumnBatch, RowBatch
-from yarnflow.functions.runtime_context import RuntimeContext
-from yarnflow.graph.operators import ChainOutput, OperatorChain
-from yarnflow.runtime.network.elements import Element, EndOfData
-from yarnflow.runtime.network.exchange import DataExchange
-from yarnflow.runtime.network.input import TaskInput, window_for
-from yarnflow.runtime.network.partition import Partition, make_partition
-from yarnflow.runtime.operators.base import OperatorContext
+from yarnflow.graph.operators import OperatorChain
+from yarnflow.runtime.network.elements import (
+    Element,
+    EndOfChannel,
+    EndOfData,
+    Watermark,
+    WatermarkStatus,
+)
+from yarnflow.runtime.network.input import InputChannel, TaskInput
+from yarnflow.runtime.network.partition import Partition
+from yarnflow.runtime.network.watermark_valve import WatermarkValve
 from yarnflow.runtime.operators.collect import CollectOperator
 from yarnflow.runtime.operators.pacing import Pacer
-from yarnflow.runtime.operators.user_functions import bind, bind_key
-from yarnflow.runtime.rpc.messages import (
-    Message,
-    ResultPartition,
-    TaskDeployment,
-    TaskFailure,
-    TaskMetrics,
-    TaskStateChanged,
-)
+from yarnflow.runtime.rpc.messages import TaskDeployment, TaskFailure, TaskMetrics, TaskStateChanged
 from yarnflow.runtime.states import ExecutionState
 from yarnflow.runtime.taskmanager.chain import RunningChain
 from yarnflow.runtime.taskmanager.failures import describe
+from yarnflow.runtime.taskmanager.task_wiring import (
+    TaskOutputs,
+    TaskServices,
+    open_inputs,
+    open_outputs,
+    operator_context,
+)
 
 log = logging.getLogger(__name__)
 
@@ -57,16 +60,23 @@ class Activity(Enum):
     BACKPRESSURED = "backpressured"
 
 
+class Phase(Enum):
+    """How far the input and the output of a running task have come."""
+
+    READING = "reading"
+    #: All input has been read; operators finish, some after waiting for results that are under way.
+    FINISHING = "finishing"
+    #: EndOfChannel has been written; what was written is leaving.
+    LEAVING = "leaving"
+
+
 class Task:
     """Runs one TaskDeployment.
 
     Args:
         deployment: what to run.
-        exchange: of the worker.
-        send: passes a message to the supervisor.
-        log_tail: the last lines of the worker's log.
+        services: of the worker.
         job_parameters: pipeline.global-job-parameters.
-        clock: monotonic seconds.
 
     Attributes:
         state: RUNNING also covers the wait for the output to leave.
@@ -75,39 +85,35 @@ class Task:
     def __init__(
         self,
         deployment: TaskDeployment,
-        exchange: DataExchange,
-        send: Callable[[Message], None],
-        log_tail: Callable[[], str],
+        services: TaskServices,
         job_parameters: Mapping[str, str] | None = None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.deployment = deployment
         self.state = ExecutionState.CREATED
         self.name = f"{deployment.vertex_name} ({deployment.subtask_index + 1}/{deployment.parallelism})"
-        self._exchange = exchange
-        self._send = send
-        self._log_tail = log_tail
+        self._services = services
+        self._clock = services.clock
         self._job_parameters = job_parameters or {}
-        self._clock = clock
         self._chain: RunningChain | None = None
         self._operator_names: list[str] = []
         self._input = TaskInput()
-        self._pacer = Pacer(clock)
-        self._open_channels: dict[int, int] = {}
+        self._valve = WatermarkValve(0)
+        self._pacer = Pacer(self._clock)
+        #: Channels of each input whose data has not ended.
+        self._open_channels: Counter[int] = Counter()
+        self._outputs = TaskOutputs()
         self._partitions: list[Partition] = []
         self._accumulators: dict[str, Accumulator[Any]] = {}
-        self._finishing = False
-        self._ending = False
+        #: What other threads want to be called in this one.
+        self._soon: deque[Callable[[], None]] = deque()
+        self._phase = Phase.READING
         self._fail_at: float | None = None
         self._loss = ""
         self._records_in = 0
         self._spent = dict.fromkeys(Activity, 0.0)
-        self._since = clock()
+        self._since = self._clock()
         self._activity = Activity.IDLE
         self.last_flush = self._since
-        #: Buffer timeouts of outputs that have their own, in seconds; whether some have the job's.
-        self._own_timeouts: list[float] = []
-        self._default_timeout = True
 
     # -- life ------------------------------------------------------------------------------------------------
 
@@ -172,15 +178,23 @@ class Task:
     def _advance(self) -> Activity:
         chain = self._chain
         assert chain is not None
-        if self._ending:
+        if self._soon:
+            self._soon.popleft()()
+            return Activity.BUSY
+        if self._phase is Phase.LEAVING:
             if chain.drained() and all(partition.drained() for partition in self._partitions):
                 self._finished()
                 return Activity.BUSY
             return Activity.BACKPRESSURED
-        if self._finishing:
-            return self._finish()
         if not self._has_room(chain):
             return Activity.BACKPRESSURED
+        timer = chain.next_timer()
+        if timer is not None:
+            now = self._services.wall_clock()
+            if timer <= now:
+                chain.advance_clock(now)
+        if self._phase is Phase.FINISHING:
+            return self._finish()
         source = chain.source
         if source is not None:
             progressed = source.poll()
@@ -198,21 +212,29 @@ class Task:
             input_index = channel.input_index
             self._pacer.offer(element, lambda batch: chain.process(batch, input_index))
         else:
-            self._control(element, channel.input_index)
-            channel.ended = True
+            self._control(element, channel)
         return Activity.BUSY
 
-    def _control(self, element: Element, input_index: int) -> None:
-        assert isinstance(element, EndOfData)
-        self._open_channels[input_index] -= 1
-        if self._open_channels[input_index] == 0:
-            assert self._chain is not None
-            self._chain.end_input(input_index)
-            if not any(self._open_channels.values()):
-                self._end()
+    def _control(self, element: Element, channel: InputChannel) -> None:
+        chain = self._chain
+        assert chain is not None
+        if isinstance(element, Watermark):
+            chain.process_time(self._valve.watermark(channel.index, element.timestamp))
+        elif isinstance(element, WatermarkStatus):
+            chain.process_time(self._valve.status(channel.index, element.idle))
+        elif isinstance(element, EndOfData):
+            chain.process_time(self._valve.ended(channel.index, element.drain))
+            self._open_channels[channel.input_index] -= 1
+            if self._open_channels[channel.input_index] == 0:
+                chain.end_input(channel.input_index)
+                if not any(self._open_channels.values()):
+                    self._end()
+        else:
+            assert isinstance(element, EndOfChannel)
+            channel.ended = True
 
     def _end(self) -> None:
-        self._finishing = True
+        self._phase = Phase.FINISHING
         self._finish()
 
     def _finish(self) -> Activity:
@@ -220,17 +242,21 @@ class Task:
         assert self._chain is not None
         if not self._chain.finish():
             return Activity.IDLE
-        for partition in self._partitions:
-            partition.send(EndOfData())
-        self._finishing, self._ending = False, True
+        self._send(EndOfData())
+        self._send(EndOfChannel())
+        self._phase = Phase.LEAVING
         return Activity.BUSY
+
+    def _send(self, element: Element) -> None:
+        for partition in self._partitions:
+            partition.send(element)
 
     def _finished(self) -> None:
         chain, self._chain = self._chain, None
         assert chain is not None
         chain.close()
         for channel in self._input.channels:
-            self._exchange.close_input(channel)
+            self._services.exchange.close_input(channel)
         self._enter(ExecutionState.FINISHED)
 
     def flush(self) -> None:
@@ -240,7 +266,7 @@ class Task:
             return
         try:
             self._chain.flush()
-            if not self._ending:
+            if self._phase is not Phase.LEAVING:
                 for partition in self._partitions:
                     partition.flush()
         except BaseException as error:  # as in step
@@ -249,32 +275,46 @@ class Task:
     def buffer_timeout(self, default: float | None) -> float | None:
         """Seconds between two flushes of a busy task: the shortest that one of its outputs asks for, where
         `default` is the job's; None for never."""
-        timeouts = self._own_timeouts
-        if self._default_timeout and default is not None:
+        timeouts = self._outputs.own_timeouts
+        if self._outputs.default_timeout and default is not None:
             timeouts = [*timeouts, default]
         return min(timeouts, default=None)
 
     def can_go_on(self) -> bool:
         """Whether a batch waits for this task and its results have somewhere to go."""
         chain = self._chain
-        if chain is None or self._finishing or self._ending:
+        if self._soon:
+            return True
+        if chain is None or self._phase is not Phase.READING:
             return False
         read = chain.source is not None and chain.source.waiting
         return (read or self._pacer.waiting or self._input.has_data()) and self._has_room(chain)
 
+    def call_soon(self, function: Callable[[], None]) -> None:
+        """Call `function` in the worker's thread; see OperatorContext.call_soon."""
+        if not self.state.terminal:
+            self._soon.append(function)
+            self._services.wake()
+
     def source_filenos(self) -> list[int] | None:
         """Descriptors that wake a source task; None when it must be polled; [] when nothing can wake it."""
         chain = self._chain
-        if chain is None or chain.source is None or self._ending or not self._has_room(chain):
+        if chain is None or chain.source is None or self._phase is not Phase.READING or not self._has_room(chain):
             return []
         return chain.source.filenos()
 
     def next_wakeup(self) -> float:
         """Clock time at which the task wants to be looked at although nothing has arrived."""
-        wakeup = None
-        if self._chain is not None and self._chain.source is not None and not self._ending:
-            wakeup = self._chain.source.next_wakeup()
-        return min(math.inf if wakeup is None else wakeup, math.inf if self._fail_at is None else self._fail_at)
+        chain = self._chain
+        wakeups = [math.inf if self._fail_at is None else self._fail_at]
+        if chain is not None and self._phase is not Phase.LEAVING:
+            if chain.source is not None and self._phase is Phase.READING:
+                at = chain.source.next_wakeup()
+                wakeups.append(math.inf if at is None else at)
+            timer = chain.next_timer()
+            if timer is not None and self._has_room(chain):
+                wakeups.append(self._clock() + (timer - self._services.wall_clock()) / 1000)
+        return min(wakeups)
 
     def uses(self, channel_id: str) -> bool:
         """Whether a channel is this task's."""
@@ -317,62 +357,24 @@ class Task:
         return chain
 
     def _wire(self, chain: OperatorChain) -> None:
-        deployment = self.deployment
-        context = OperatorContext(
-            job_id=deployment.job_id,
-            task_name=deployment.vertex_name,
-            execution_id=deployment.execution_id,
-            subtask_index=deployment.subtask_index,
-            parallelism=deployment.parallelism,
-            max_parallelism=deployment.max_parallelism,
-            attempt=deployment.attempt,
-            config=deployment.config,
-            runtime_context=RuntimeContext(
-                deployment.vertex_name,
-                deployment.parallelism,
-                deployment.max_parallelism,
-                deployment.subtask_index,
-                deployment.attempt,
-                deployment.job_id,
-                self._job_parameters,
-                self._accumulators,
-            ),
-            send=self._send,
+        deployment, exchange = self.deployment, self._services.exchange
+        context = operator_context(
+            deployment, self._services, self._job_parameters, self._accumulators, self.call_soon
         )
-        outputs = {output.edge_id: output for output in chain.outputs}
-        partitions: dict[int, Partition] = {}
-        for result in deployment.outputs:
-            partition = self._partition(result, outputs[result.edge_id])
-            partitions[result.edge_id] = partition
-            self._partitions.append(partition)
-        window = window_for(sum(len(gate.channels) for gate in deployment.inputs))
-        for gate in deployment.inputs:
-            for channel in gate.channels:
-                self._open_channels[gate.input_index] = self._open_channels.get(gate.input_index, 0) + 1
-                self._input.add(self._exchange.open_input(channel, window), gate.input_index)
-        self._chain = RunningChain(chain, context, partitions)
-        timeouts = [output.buffer_timeout_ms for output in chain.outputs]
-        self._own_timeouts = [timeout / 1000 for timeout in timeouts if timeout is not None and timeout >= 0]
-        self._default_timeout = None in timeouts or not timeouts
-
-    def _partition(self, result: ResultPartition, output: ChainOutput) -> Partition:
-        channels = [self._exchange.open_output(channel, result.exchange) for channel in result.channels]
-        return make_partition(
-            result.partitioning,
-            channels,
-            result.max_parallelism or self.deployment.max_parallelism,
-            key=None if output.key is None else bind_key(output.key),
-            columnar_key=output.key if isinstance(output.key, (int, str)) else None,
-            choose=None if output.partitioner is None else bind(output.partitioner, "partition"),
-            seed=hash((self.deployment.subtask_index, result.edge_id)),
-        )
+        try:
+            open_outputs(deployment, chain, exchange, self._outputs)
+        finally:
+            self._partitions = self._outputs.partitions
+        self._open_channels = open_inputs(deployment, exchange, self._input)
+        self._valve = WatermarkValve(len(self._input.channels))
+        self._chain = RunningChain(chain, context, self._outputs.by_edge)
 
     # -- ending ----------------------------------------------------------------------------------------------
 
     def _fail(self, error: BaseException, retryable: bool = True) -> None:
         if isinstance(error, ProgramError):
             retryable = False
-        failure = describe(error, self._operator_names, self._log_tail, retryable)
+        failure = describe(error, self._operator_names, self._services.log_tail, retryable)
         log.error("%s failed: %s\n%s", self.name, failure.message, failure.traceback)
         try:
             self._release()
@@ -383,10 +385,11 @@ class Task:
     def _release(self) -> None:
         chain, self._chain = self._chain, None
         self._pacer.drop()
+        self._soon.clear()
         for partition in self._partitions:
             partition.close()
         for channel in self._input.channels:
-            self._exchange.close_input(channel)
+            self._services.exchange.close_input(channel)
         if chain is not None:
             chain.close()
 
@@ -394,7 +397,9 @@ class Task:
         accumulators = self._pickled_accumulators(state) if state.terminal and self._accumulators else b""
         before, self.state = self.state, state
         log.info("%s: %s -> %s", self.name, before.value, state.value)
-        self._send(TaskStateChanged(self.deployment.execution_id, state, failure, self.metrics(), accumulators))
+        self._services.send(
+            TaskStateChanged(self.deployment.execution_id, state, failure, self.metrics(), accumulators)
+        )
 
     def _pickled_accumulators(self, state: ExecutionState) -> bytes:
         """Raises ProgramError when a task that would be FINISHED has values that cannot be pickled."""

@@ -28,6 +28,7 @@ from yarnflow.config.core import CoreOptions
 from yarnflow.config.execution import ExecutionOptions
 from yarnflow.config.program import ProgramOptions
 from yarnflow.runtime.network.exchange import DataExchange
+from yarnflow.runtime.operators.base import wall_clock
 from yarnflow.runtime.rpc.messages import (
     CancelTask,
     CollectAcknowledged,
@@ -41,6 +42,8 @@ from yarnflow.runtime.rpc.messages import (
 )
 from yarnflow.runtime.taskmanager.parent_death import die_with_parent
 from yarnflow.runtime.taskmanager.task import Task
+from yarnflow.runtime.taskmanager.task_wiring import TaskServices
+from yarnflow.runtime.taskmanager.waker import Waker
 from yarnflow.runtime.taskmanager.worker_log import WorkerLog
 
 log = logging.getLogger(__name__)
@@ -85,6 +88,10 @@ class Worker:
         name = f"slot-{setup.slot_index}-{os.getpid()}.sock"
         socket_path = os.path.join(setup.socket_directory, name) if setup.socket_directory else ""
         address = self._exchange.listen(setup.host, _ports(setup.data_port_range), socket_path, setup.machine_id)
+        self._waker = Waker(self._selector)
+        self._services = TaskServices(
+            self._exchange, self.send, worker_log.tail, clock, wall_clock, self._waker.wake
+        )
         self._tasks: dict[str, Task] = {}
         self._running: list[Task] = []
         self._job_config = Configuration(setup.config)
@@ -220,14 +227,7 @@ class Worker:
 
     def _deploy(self, message: DeployTask) -> None:
         config = Configuration(message.deployment.config)
-        task = Task(
-            message.deployment,
-            self._exchange,
-            self.send,
-            self._log.tail,
-            config[ProgramOptions.GLOBAL_JOB_PARAMETERS],
-            self._clock,
-        )
+        task = Task(message.deployment, self._services, config[ProgramOptions.GLOBAL_JOB_PARAMETERS])
         self._tasks[message.deployment.execution_id] = task
         self._log.task = task.name
         task.start()

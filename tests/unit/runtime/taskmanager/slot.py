@@ -28,6 +28,7 @@ from yarnflow.runtime.rpc.messages import (
 )
 from yarnflow.runtime.states import ExecutionState
 from yarnflow.runtime.taskmanager.task import Task
+from yarnflow.runtime.taskmanager.task_wiring import TaskServices
 
 JOB = "0" * 32
 
@@ -125,6 +126,10 @@ class Clock:
     def __call__(self) -> float:
         return self.now
 
+    def milliseconds(self) -> int:
+        """The same time as the wall clock shows it."""
+        return round(self.now * 1000)
+
 
 class Slot:
     """Runs tasks in this process."""
@@ -138,6 +143,10 @@ class Slot:
         )
         self.address = self.exchange.listen("127.0.0.1", range(1), "", "")
         self.messages: list[Message] = []
+        self.wakes = 0
+        self.services = TaskServices(
+            self.exchange, self.messages.append, lambda: "the log", self.clock, self.clock.milliseconds, self._wake
+        )
         self.tasks: list[Task] = []
 
     def deploy(
@@ -171,7 +180,7 @@ class Slot:
                 for edge, rule, others in outputs
             ),
         )  # fmt: skip
-        task = Task(deployment, self.exchange, self.messages.append, lambda: "the log", {"who": "me"}, self.clock)
+        task = Task(deployment, self.services, {"who": "me"})
         task.start()
         self.tasks.append(task)
         return task
@@ -184,6 +193,9 @@ class Slot:
             for task in self.tasks:
                 if not task.state.terminal:
                     task.step() or task.flush()
+
+    def _wake(self) -> None:
+        self.wakes += 1
 
     def states(self, task: Task) -> list[str]:
         """The states that a task reported."""
