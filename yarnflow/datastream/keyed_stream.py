@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from yarnflow.common.typeinfo import RowTypeInfo, TupleTypeInfo, TypeInformation, Types
 from yarnflow.datastream.stream import DataStream, Key, checked, declared
 from yarnflow.errors import ProgramError
-from yarnflow.functions.process_functions import ProcessFunction
-from yarnflow.functions.user_functions import ReduceFunction
+from yarnflow.functions.expressions import Expression
+from yarnflow.functions.keyed_adapters import KeyedFilter, KeyedFlatMap, KeyedMap, opens_itself
+from yarnflow.functions.process_functions import KeyedProcessFunction, ProcessFunction
+from yarnflow.functions.user_functions import FilterFunction, FlatMapFunction, MapFunction, ReduceFunction
 from yarnflow.graph import operators as specs
 from yarnflow.graph.job_graph import Partitioning
 from yarnflow.graph.transformations import PartitionTransformation
@@ -94,9 +96,43 @@ class KeyedStream(DataStream):
         """Key the stream anew, in place of this key."""
         return self._origin.key_by(key_selector, key_type)
 
-    def process(self, func: ProcessFunction, output_type: TypeInformation | None = None) -> DataStream:
-        """As DataStream.process, in the subtask of the record's key."""
+    def process(
+        self, func: KeyedProcessFunction | ProcessFunction, output_type: TypeInformation | None = None
+    ) -> DataStream:
+        """Call `func.process_element(record, context)` with state and timers of the record's key. A plain
+        ProcessFunction runs in the subtask of the key, without them."""
+        if isinstance(func, KeyedProcessFunction):
+            return self._keyed_process("KEYED PROCESS", func, output_type)
+        if not isinstance(func, ProcessFunction):
+            raise TypeError(f"process() of a keyed stream needs a KeyedProcessFunction, not {func!r}")
         return super().process(func, output_type).name("KEYED PROCESS")
+
+    def map(
+        self, func: Callable[[Any], Any] | MapFunction, output_type: TypeInformation | None = None
+    ) -> DataStream:
+        """As DataStream.map; a MapFunction may use state of the record's key."""
+        if isinstance(func, MapFunction) and opens_itself(func):
+            return self._keyed_process("Map", KeyedMap(func), output_type)
+        return super().map(func, output_type)
+
+    def flat_map(
+        self, func: Callable[[Any], Any] | FlatMapFunction, output_type: TypeInformation | None = None
+    ) -> DataStream:
+        """As DataStream.flat_map; a FlatMapFunction may use state of the record's key."""
+        if isinstance(func, FlatMapFunction) and opens_itself(func):
+            return self._keyed_process("FlatMap", KeyedFlatMap(func), output_type)
+        return super().flat_map(func, output_type)
+
+    def filter(self, func: Callable[[Any], Any] | FilterFunction | Expression) -> DataStream:
+        """As DataStream.filter; a FilterFunction may use state of the record's key."""
+        if isinstance(func, FilterFunction) and opens_itself(func):
+            return self._keyed_process("Filter", KeyedFilter(func), self._transformation.output_type)
+        return super().filter(func)
+
+    def _keyed_process(
+        self, name: str, function: KeyedProcessFunction, output_type: TypeInformation | None
+    ) -> DataStream:
+        return self._transform(name, specs.KeyedProcessSpec(function, self._key), output_type)
 
     def shuffle(self) -> NoReturn:
         self._refuse_partitioning("shuffle")
@@ -110,7 +146,7 @@ class KeyedStream(DataStream):
     def forward(self) -> NoReturn:
         self._refuse_partitioning("forward")
 
-    def broadcast(self) -> NoReturn:
+    def broadcast(self, *descriptors: Any) -> NoReturn:
         self._refuse_partitioning("broadcast")
 
     def global_(self) -> NoReturn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn, Union
+from typing import TYPE_CHECKING, Any, NoReturn, Union, overload
 
 from yarnflow.common.typeinfo import PickledBytesTypeInfo, TupleTypeInfo, TypeInformation, Types
 from yarnflow.common.watermark_strategy import WatermarkStrategy
@@ -39,9 +39,11 @@ from yarnflow.graph.transformations import (
 
 if TYPE_CHECKING:
     from yarnflow.common.execution_config import ExecutionConfig
+    from yarnflow.datastream.broadcast_streams import BroadcastConnectedStream, BroadcastStream
     from yarnflow.datastream.connected_streams import ConnectedStreams
     from yarnflow.datastream.keyed_stream import KeyedStream
     from yarnflow.datastream.stream_execution_environment import StreamExecutionEnvironment
+    from yarnflow.functions.state import MapStateDescriptor
 
 __all__ = ["DataStream"]
 
@@ -245,10 +247,20 @@ class DataStream(SaysWhatIsMissing):
             ),
         )
 
-    def connect(self, ds: DataStream) -> ConnectedStreams:
+    @overload
+    def connect(self, ds: DataStream) -> ConnectedStreams: ...
+
+    @overload
+    def connect(self, ds: BroadcastStream) -> BroadcastConnectedStream: ...
+
+    def connect(self, ds: DataStream | BroadcastStream) -> ConnectedStreams | BroadcastConnectedStream:
         """Hand this stream and another, possibly of another type, to one operator with two inputs."""
+        from yarnflow.datastream.broadcast_streams import BroadcastConnectedStream, BroadcastStream
         from yarnflow.datastream.connected_streams import ConnectedStreams
 
+        if isinstance(ds, BroadcastStream):
+            self._check_same_program("connect", ds.input_stream)
+            return BroadcastConnectedStream(self, ds, ds.broadcast_state_descriptors)
         self._check_same_program("connect", ds)
         return ConnectedStreams(self, ds)
 
@@ -299,9 +311,33 @@ class DataStream(SaysWhatIsMissing):
         """Send records to the subtask of the same index; both sides must have the same parallelism."""
         return self._partitioned(Partitioning.FORWARD)
 
-    def broadcast(self) -> DataStream:
-        """Send every record to every subtask."""
-        return self._partitioned(Partitioning.BROADCAST)
+    @overload
+    def broadcast(self) -> DataStream: ...
+
+    @overload
+    def broadcast(
+        self,
+        broadcast_state_descriptor: MapStateDescriptor,
+        *other_broadcast_state_descriptors: MapStateDescriptor,
+    ) -> BroadcastStream: ...
+
+    def broadcast(
+        self,
+        broadcast_state_descriptor: MapStateDescriptor | None = None,
+        *other_broadcast_state_descriptors: MapStateDescriptor,
+    ) -> DataStream | BroadcastStream:
+        """Send every record to every subtask. With descriptors of broadcast state: to be connected with another
+        stream, whose function can read what this stream's records put into the state."""
+        if broadcast_state_descriptor is None:
+            return self._partitioned(Partitioning.BROADCAST)
+        from yarnflow.datastream.broadcast_streams import BroadcastStream
+        from yarnflow.functions.state import MapStateDescriptor
+
+        descriptors = (broadcast_state_descriptor, *other_broadcast_state_descriptors)
+        for descriptor in descriptors:
+            if not isinstance(descriptor, MapStateDescriptor):
+                raise TypeError(f"broadcast() needs a MapStateDescriptor, not {_shown(descriptor)}")
+        return BroadcastStream(self, descriptors)
 
     def global_(self) -> DataStream:
         """Send every record to the first subtask. (`global` is a word of Python's; PyFlink has no name for it.)"""

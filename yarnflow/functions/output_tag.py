@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from yarnflow.common.typeinfo import RowTypeInfo, TypeInformation, Types
 
@@ -17,13 +18,19 @@ class OutputTag:
     Args:
         tag_id: not empty.
         type_info: type of the records; a list of types stands for a row.
+
+    Attributes:
+        any_made: whether this process has ever had a tag. Operators look for tags among results only then.
     """
 
     __slots__ = ("tag_id", "type_info")
 
+    any_made: ClassVar[bool] = False
+
     def __init__(self, tag_id: str, type_info: TypeInformation | Sequence[TypeInformation] | None = None) -> None:
         if not tag_id:
             raise ValueError("OutputTag needs an id that is not empty")
+        OutputTag.any_made = True
         self.tag_id = tag_id
         if type_info is None:
             self.type_info: TypeInformation = Types.PICKLED_BYTE_ARRAY()

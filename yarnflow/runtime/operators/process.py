@@ -1,0 +1,99 @@
+"""What operators that call process functions share: results, their types, side outputs, what errors say.
+
+The loops over records are in co_process.py (no keys) and keyed_process.py. They collect what functions return with
+`list.extend`, which runs a user's generator at the speed of C, and hand a whole batch of results to `hand_on`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from yarnflow.errors import ProgramError
+from yarnflow.functions.batch import RowBatch
+from yarnflow.functions.output_tag import OutputTag
+from yarnflow.graph.operators import Operator
+from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
+from yarnflow.runtime.operators.keyed import shorten
+from yarnflow.runtime.operators.user_functions import close_functions, open_functions
+
+#: Results that are handed on at once when many timers fire.
+RESULTS = 4096
+
+
+class ProcessOperator(StreamOperator):
+    """Base of operators that call a process function.
+
+    Attributes:
+        function: the user's.
+    """
+
+    def __init__(self, operator: Operator, context: OperatorContext, function: Any) -> None:
+        super().__init__(operator, context)
+        self.function = function
+        declared = operator.output_type
+        self._convert = None if declared is None else declared.converter()
+
+    def open(self) -> None:
+        open_functions([self.function], self.context.runtime_context)
+
+    def close(self) -> None:
+        close_functions([self.function])
+
+    def hand_on(self, rows: list[Any], times: list[int] | None) -> None:
+        """Emit results: those with a tag to its side output, all others as the declared type."""
+        if OutputTag.any_made:
+            rows, times = self._take_tagged(rows, times)
+        if not rows:
+            return
+        if self._convert is not None:
+            rows = self._converted(rows)
+        self.emit(RowBatch(rows, times))
+
+    def explain_results(self, error: TypeError, results: Any, method: str, record: Any) -> None:
+        """Raise a ProgramError in place of `error` if the reason is that results are no records."""
+        if results is not None and not hasattr(results, "__iter__"):
+            raise ProgramError(
+                f"'{self.operator.name}': {type(self.function).__name__}.{method}() returned {shorten(results)} "
+                f"({type(results).__name__}) for {shorten(record)}: it must yield records, or return a list of "
+                "them or None"
+            ) from error
+
+    def _take_tagged(
+        self, rows: list[Any], times: list[int] | None
+    ) -> tuple[list[Any], list[int] | None]:
+        """Send records of side outputs there; returns the rest."""
+        tagged = [
+            at
+            for at, row in enumerate(rows)
+            if row.__class__ is tuple and len(row) == 2 and row[0].__class__ is OutputTag
+        ]
+        if not tagged:
+            return rows, times
+        for tag, emit in self.side_outputs.items():
+            chosen = [at for at in tagged if rows[at][0] == tag]
+            if chosen:
+                stamps = None if times is None else [times[at] for at in chosen]
+                emit(RowBatch([rows[at][1] for at in chosen], stamps))
+        gone = set(tagged)
+        kept = [at for at in range(len(rows)) if at not in gone]
+        return [rows[at] for at in kept], None if times is None else [times[at] for at in kept]
+
+    def _converted(self, rows: list[Any]) -> list[Any]:
+        convert = self._convert
+        assert convert is not None
+        try:
+            return list(map(convert, rows))
+        except TypeError as error:
+            record = next(row for row in rows if not _fits(convert, row))  # for the message
+            raise ProgramError(
+                f"'{self.operator.name}' is declared with output_type={self.operator.output_type!r}, and a result "
+                f"cannot be that: {shorten(record)}"
+            ) from error
+
+
+def _fits(convert: Any, row: Any) -> bool:
+    try:
+        convert(row)
+    except TypeError:
+        return False
+    return True
