@@ -12,6 +12,7 @@ from yarnflow.datastream import DataStream, OutputTag, ProcessFunction, StreamEx
 from yarnflow.functions.batch import Batch, RowBatch
 from yarnflow.functions.runtime_context import RuntimeContext
 from yarnflow.graph.operators import OperatorChain
+from yarnflow.runtime.network.partition import Partition
 from yarnflow.runtime.operators.base import OperatorContext
 from yarnflow.runtime.taskmanager.chain import RunningChain
 
@@ -19,10 +20,11 @@ PERSON = Types.ROW_NAMED(["name", "age"], [Types.STRING(), Types.INT()])
 PAIR = Types.TUPLE([Types.STRING(), Types.INT()])
 
 
-class Recorder:
+class Recorder(Partition):
     """Stands where records leave the task."""
 
     def __init__(self) -> None:
+        super().__init__(())
         self.rows: list[Any] = []
 
     def write(self, batch: Batch) -> None:
