@@ -56,6 +56,10 @@ class RestoredOperator:
         """
         raise NotImplementedError
 
+    def list_names(self, kind: StateKind = StateKind.SPLIT) -> list[str]:
+        """Names of the stored operator states of a kind."""
+        raise NotImplementedError
+
     def details(self, name: str) -> dict[str, str]:
         """What was stored with a table: the kind of state, types."""
         raise NotImplementedError

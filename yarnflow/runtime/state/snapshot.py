@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 
 from yarnflow.runtime.checkpoint.handles import StateFile, StateKind
 
+#: Types whose values cannot change: a copy of the list that holds them is a copy of all.
+ATOMS: frozenset[type] = frozenset({int, float, str, bytes, bool, type(None)})
+
 
 class Chunk(NamedTuple):
     """Entries of one namespace: keys and their values, in parallel. For timers the values are their times."""
@@ -29,6 +32,11 @@ class KeyedPart:
     Attributes:
         chunks: reads the entries; called once, on the picture.
         entries: how many there are, about.
+        freeze: called in the worker's thread during the synchronous part, or not at all: gives a function that
+            takes the place of `chunks` and may be called in another thread later, because it reads from copies or
+            from a snapshot of a database; or None when that cannot be had cheaply. Without `freeze` only a picture
+            of the whole memory serves.
+        database: the entries do not lie in memory: a forked child cannot read them, `freeze` must be used.
     """
 
     operator_id: str
@@ -37,6 +45,8 @@ class KeyedPart:
     chunks: Callable[[], Iterable[Chunk]]
     entries: int
     details: dict[str, str] = field(default_factory=dict)
+    freeze: Callable[[], Callable[[], Iterable[Chunk]] | None] | None = None
+    database: bool = False
 
 
 @dataclass
