@@ -3,6 +3,7 @@ set there under Flink's key."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from yarnflow.config.configuration import Configuration
@@ -44,6 +45,17 @@ class ExecutionConfig:
     def set_max_parallelism(self, max_parallelism: int) -> ExecutionConfig:
         """Set the number of key groups of operators that set none."""
         self._config.set(PipelineOptions.MAX_PARALLELISM, max_parallelism)
+        return self
+
+    def get_auto_watermark_interval(self) -> int:
+        """Milliseconds between two watermarks of a strategy; 0: only at the end."""
+        return self._config[PipelineOptions.AUTO_WATERMARK_INTERVAL] // timedelta(milliseconds=1)
+
+    def set_auto_watermark_interval(self, interval: int) -> ExecutionConfig:
+        """Set how often watermarks are made, in milliseconds. Raises ValueError when it is negative."""
+        if interval < 0:
+            raise ValueError(f"the interval of watermarks must not be negative: {interval} ms")
+        self._config.set(PipelineOptions.AUTO_WATERMARK_INTERVAL, timedelta(milliseconds=interval))
         return self
 
     def set_restart_strategy(

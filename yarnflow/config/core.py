@@ -185,3 +185,10 @@ class PipelineOptions:
         (),
         "Files that every worker gets a copy of: `name:words,path:hdfs:///words.txt;name:...`.",
     )
+    AUTO_WATERMARK_INTERVAL = Option(
+        "pipeline.auto-watermark-interval",
+        timedelta,
+        timedelta(milliseconds=200),
+        "How often watermarks are made from what was read. 0: only at the end of bounded input, and where a "
+        "watermark generator of the program emits one in `on_event`.",
+    )

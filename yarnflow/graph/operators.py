@@ -26,18 +26,21 @@ class OperatorSpec:
 
 @dataclass(frozen=True)
 class SourceSpec(OperatorSpec):
-    """Read `source`; `watermarks` is a common.WatermarkStrategy or None."""
+    """Read `source`; `watermarks` is a common.WatermarkStrategy or None. `final_only`: the only watermark is the
+    last one (BATCH mode)."""
 
     source: Source
     watermarks: Any = None
+    final_only: bool = False
 
 
 @dataclass(frozen=True)
 class TimestampsSpec(OperatorSpec):
-    """Give each record the time that `watermarks.timestamp_assigner` reads (none: keep its own).
-    `watermarks`: a common.WatermarkStrategy."""
+    """Give each record the time that `watermarks.timestamp_assigner` reads (none: keep its own), and make
+    watermarks from these. `watermarks`: a common.WatermarkStrategy. `final_only`: as for a source."""
 
     watermarks: Any
+    final_only: bool = False
 
 
 @dataclass(frozen=True)

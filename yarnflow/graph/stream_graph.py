@@ -16,7 +16,14 @@ from yarnflow.errors import ProgramError
 from yarnflow.functions.output_tag import OutputTag
 from yarnflow.graph.job_graph import Exchange, Partitioning
 from yarnflow.graph.key_groups import UPPER_BOUND
-from yarnflow.graph.operators import AggregateSpec, OperatorSpec, ReduceSpec, SinkSpec, SourceSpec
+from yarnflow.graph.operators import (
+    AggregateSpec,
+    OperatorSpec,
+    ReduceSpec,
+    SinkSpec,
+    SourceSpec,
+    TimestampsSpec,
+)
 from yarnflow.graph.transformations import (
     ChainingStrategy,
     OperatorTransformation,
@@ -201,7 +208,7 @@ def _node(
         name = f"Source: {name}"
     elif isinstance(spec, SinkSpec):
         name = f"Sink: {name}"
-    elif batch and isinstance(spec, (ReduceSpec, AggregateSpec)):
+    if batch and isinstance(spec, (SourceSpec, TimestampsSpec, ReduceSpec, AggregateSpec)):
         spec = replace(spec, final_only=True)
     max_parallelism = operator.max_parallelism or settings.max_parallelism
     if max_parallelism is not None and not 1 <= max_parallelism <= UPPER_BOUND:

@@ -57,6 +57,10 @@ class Pacer:
             self.drop()
         self._run(slice_batch(batch, start, length), process)
 
+    def rest(self) -> Batch:
+        """A copy of what waits."""
+        return slice_batch(self._batch, self._offset, len(self._batch) - self._offset)
+
     def drop(self) -> None:
         """Forget what waits."""
         self._batch, self._process, self.waiting = RowBatch([]), _nothing, False

@@ -6,16 +6,58 @@ import logging
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from yarnflow.functions.batch import Batch
 from yarnflow.functions.source import Availability, Source, Split, SplitReader
 from yarnflow.graph.operators import Operator, SourceSpec
-from yarnflow.runtime.operators.base import OperatorContext, StreamOperator, as_rows
+from yarnflow.runtime.checkpoint.handles import StateKind
+from yarnflow.runtime.network.elements import MAX_WATERMARK, MIN_WATERMARK
+from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
 from yarnflow.runtime.operators.pacing import Pacer
-from yarnflow.runtime.operators.timestamps import assign, assigner_of
+from yarnflow.runtime.operators.timestamps import assign, assigner_of, keeps_columns
+from yarnflow.runtime.operators.watermarks import EventTime, InputTime
+from yarnflow.runtime.rpc.checkpoint_messages import WatermarkReported
+from yarnflow.runtime.state.restore import RestoredOperator
+from yarnflow.runtime.state.snapshot import TaskSnapshot
 
 log = logging.getLogger(__name__)
+
+#: Name of the operator state.
+STATE = "source"
+
+
+@dataclass(frozen=True)
+class SplitState:
+    """Where a split stands.
+
+    Attributes:
+        split: the position.
+        started: it is being read.
+        watermark: its event time.
+        rest: what was read before the position and has not been emitted: a RowBatch with its timestamps.
+    """
+
+    split: Split
+    started: bool = False
+    watermark: int = MIN_WATERMARK
+    rest: Batch | None = None
+
+
+@dataclass(frozen=True)
+class SourceState:
+    """What a subtask stores.
+
+    Attributes:
+        splits: those that are not at their end.
+        known: ids of all splits that this subtask has found, also of those that were read.
+    """
+
+    splits: tuple[SplitState, ...]
+    known: frozenset[str]
 
 
 def assigned_splits(source: Source, subtask_index: int, parallelism: int) -> list[Split]:
@@ -27,76 +69,144 @@ def assigned_splits(source: Source, subtask_index: int, parallelism: int) -> lis
     splits = source.splits(parallelism)
     if source.discovery_interval() is None:
         return list(splits[subtask_index::parallelism])
-    return [split for split in splits if zlib.crc32(split.split_id.encode()) % parallelism == subtask_index]
+    return [split for split in splits if _belongs(split.split_id, subtask_index, parallelism)]
+
+
+def dealt_splits(states: Sequence[SourceState], subtask_index: int, parallelism: int) -> list[SplitState]:
+    """A subtask's share of stored splits: those that are being read are spread evenly, then the others."""
+    found = [split for state in states for split in state.splits]
+    found.sort(key=lambda state: (not state.started, state.split.split_id))
+    return found[subtask_index::parallelism]
+
+
+def _belongs(split_id: str, subtask_index: int, parallelism: int) -> bool:
+    return zlib.crc32(split_id.encode()) % parallelism == subtask_index
+
+
+class _Reading:
+    """A split that is being read. `rest`: see SplitState; after a restore it is emitted before anything else."""
+
+    def __init__(self, reader: SplitReader, split_id: str, time: InputTime, rest: Batch | None) -> None:
+        self.reader = reader
+        self.split_id = split_id
+        self.time = time
+        self.rest = rest
 
 
 class SourceOperator(StreamOperator):
-    """Polls split readers: bounded splits one after the other, unbounded ones in turns.
+    """Polls split readers: bounded splits one after the other, unbounded ones in turns. Splits that were being
+    read when the restored checkpoint was taken are all read in turns, so that none of them makes the others late.
 
     Instead of `process_batch` the task calls `poll`, which emits at most one batch, or a piece of one when what
     follows is slow. While `waiting`, the readers' positions are ahead of what was emitted.
+
+    The stored splits are the truth: after a restore the source is asked for splits only where it looks for new
+    ones.
     """
 
     def __init__(
         self, operator: Operator, context: OperatorContext, clock: Callable[[], float] = time.monotonic
     ) -> None:
         super().__init__(operator, context)
-        assert isinstance(operator.spec, SourceSpec)
-        self._source = operator.spec.source
-        self._assigner = assigner_of(operator.spec.watermarks)
+        spec = operator.spec
+        assert isinstance(spec, SourceSpec)
+        self._source = spec.source
+        self._assigner = assigner_of(spec.watermarks)
         self._clock = clock
         self._pacer = Pacer(clock)
-        self._waiting: deque[Split] = deque()
-        self._readers: deque[SplitReader] = deque()
+        self._time = EventTime(spec.watermarks, self, spec.final_only)
+        self._alignment = None if spec.final_only else getattr(spec.watermarks, "alignment", None)
+        self._limit = MAX_WATERMARK
+        self._reported: int | None = None
+        self._next_report = 0
+        self._waiting: deque[SplitState] = deque()
+        self._readings: deque[_Reading] = deque()
+        #: Whose batch the pacer has.
+        self._pacing: _Reading | None = None
         self._known: set[str] = set()
+        self._restored = False
+        self._suspended = False
         self._discovery = self._source.discovery_interval()
         self._next_discovery = 0.0
         #: True when every split has been read to its end and no more can come.
         self.ended = False
 
+    def restore(self, restored: RestoredOperator) -> None:
+        states: list[Any] = restored.items(STATE, StateKind.UNION)
+        if not states:
+            return
+        self._restored = True
+        index, parallelism = self.context.subtask_index, self.context.parallelism
+        self._waiting.extend(dealt_splits(states, index, parallelism))
+        self._known = {name for state in states for name in state.known if _belongs(name, index, parallelism)}
+
     def open(self) -> None:
-        self._discover()
+        if not self._restored:
+            self._discover()
+        while self._waiting and self._waiting[0].started:
+            self._start(self._waiting.popleft())
 
     def prefer_columns(self) -> None:
         """The consumer takes columns: a source that can emit them does, unless times are read from records."""
-        if self._source.columnar and self._assigner is None:
+        if self._source.columnar and keeps_columns(self._assigner):
             self._source.emit_columns = True
 
     def poll(self) -> bool:
         """Emit the next batch if there is one. Returns whether anything happened."""
+        if self._suspended or self.ended:
+            return self.ended
         if self._pacer.waiting:
             self._pacer.go_on()
             return True
         if self._discovery is not None and self._clock() >= self._next_discovery:
             self._discover()
-        if self._waiting and (not self._readers or not self._source.bounded):
-            self._readers.append(self._source.open(self._waiting.popleft()))
-        for _ in range(len(self._readers)):
-            reader = self._readers[0]
-            result = reader.poll()
+        if self._waiting and (not self._readings or not self._source.bounded):
+            self._start(self._waiting.popleft())
+        for _ in range(len(self._readings)):
+            reading = self._readings[0]
+            if reading.time.current > self._limit:
+                reading.time.quiet_since = None
+                self._readings.rotate(-1)
+                continue
+            result: Batch | Availability
+            if reading.rest is not None:
+                result, reading.rest = reading.rest, None
+                self._readings.rotate(-1)
+                self._hand_on(reading, result)
+                return True
+            result = reading.reader.poll()
             if result is Availability.END_OF_SPLIT:
-                self._readers.popleft()
-                reader.close()
+                self._readings.popleft()
+                self._time.remove(reading.split_id)
+                reading.reader.close()
                 return True
-            self._readers.rotate(-1)
-            if result is not Availability.NOTHING_YET:
-                self._hand_on(result)
+            self._readings.rotate(-1)
+            if isinstance(result, Availability):
+                self._time.quiet(reading.time)
+            elif len(result):
+                self._hand_on(reading, result if self._assigner is None else assign(self._assigner, result))
                 return True
-        if not self._readers and not self._waiting and self._discovery is None:
-            self.ended = True
+            else:
+                return True
+        if not self._readings and not self._waiting and self._discovery is None:
+            self.end_now()
         return self.ended
 
     @property
     def waiting(self) -> bool:
         """There is more of a batch that was read."""
-        return self._pacer.waiting
+        return self._pacer.waiting and not self._suspended and not self.ended
 
     def filenos(self) -> list[int] | None:
         """Descriptors that become readable when there may be more; None when some reader has none and
         must be polled."""
-        descriptors = []
-        for reader in self._readers:
-            descriptor = reader.fileno()
+        descriptors: list[int] = []
+        if self._suspended:
+            return descriptors
+        for reading in self._readings:
+            if reading.time.current > self._limit:
+                continue
+            descriptor = reading.reader.fileno()
             if descriptor is None:
                 return None
             descriptors.append(descriptor)
@@ -104,20 +214,87 @@ class SourceOperator(StreamOperator):
 
     def next_wakeup(self) -> float | None:
         """Clock time at which to poll again although no descriptor is readable, or None."""
-        return None if self._discovery is None else self._next_discovery
+        return None if self._discovery is None or self._suspended else self._next_discovery
+
+    # -- event time ------------------------------------------------------------------------------------------
+
+    def next_timer(self) -> int | None:
+        if self._suspended or self.ended:
+            return None
+        timer = self._time.next_timer()
+        if self._alignment is None:
+            return timer
+        return self._next_report if timer is None else min(timer, self._next_report)
+
+    def advance_clock(self, now: int) -> None:
+        if self._suspended or self.ended:
+            return
+        self._time.advance(now)
+        if self._alignment is not None and now >= self._next_report:
+            self._next_report = now + max(1, self._alignment.update_interval.to_millis())
+            self._report()
+
+    def limit_event_time(self, limit: int) -> None:
+        """Splits whose event time is beyond `limit` ms wait for the other sources of their group."""
+        self._limit = limit
+
+    def _report(self) -> None:
+        """Tell the JobMaster where this subtask's event time stands, if that is news."""
+        assert self._alignment is not None
+        reached = self._time.reached() if self._readings or self._waiting else MAX_WATERMARK
+        if reached != self._reported:
+            self._reported = reached
+            group, drift = self._alignment.group, self._alignment.max_drift.to_millis()
+            self.context.send(WatermarkReported(self.context.execution_id, group, reached, drift))
+
+    # -- checkpoints and the end -----------------------------------------------------------------------------
+
+    def snapshot(self, snapshot: TaskSnapshot) -> None:
+        splits = [
+            SplitState(reading.reader.split(), True, reading.time.watermark, self._rest_of(reading))
+            for reading in self._readings
+        ]
+        state = SourceState((*splits, *self._waiting), frozenset(self._known))
+        snapshot.add_list(self.operator.operator_id, STATE, [state], StateKind.UNION)
+
+    def suspend(self) -> None:
+        """Read and emit nothing until `resume`: what follows would not belong to the savepoint."""
+        self._suspended = True
+
+    def resume(self) -> None:
+        """The savepoint has failed: go on."""
+        self._suspended = False
+
+    def end_now(self) -> None:
+        """There is no more input, or the job is drained: event time is over, whatever has not been read. The
+        positions stay, for the savepoint."""
+        if self.ended:
+            return
+        self.ended = True
+        self._time.finish()
+        if self._alignment is not None:
+            self._report()
 
     def close(self) -> None:
         self._pacer.drop()
-        while self._readers:
-            self._readers.popleft().close()
+        while self._readings:
+            self._readings.popleft().reader.close()
 
-    def _hand_on(self, batch: Batch) -> None:
-        if not len(batch):
-            return
-        if self._assigner is not None:
-            batch = as_rows(batch)
-            assign(self._assigner, batch)
-        self._pacer.offer(batch, self.emit)
+    def _rest_of(self, reading: _Reading) -> Batch | None:
+        if self._pacer.waiting and self._pacing is reading:
+            return self._pacer.rest()
+        return reading.rest
+
+    # -- splits ----------------------------------------------------------------------------------------------
+
+    def _hand_on(self, reading: _Reading, batch: Batch) -> None:
+        self._pacing = reading
+        self._pacer.offer(batch, partial(self._time.pass_on, reading.time))
+
+    def _start(self, state: SplitState) -> None:
+        reader = self._source.open(state.split)
+        input_time = self._time.add(state.split.split_id, state.watermark)
+        self._readings.append(_Reading(reader, state.split.split_id, input_time, state.rest))
 
     def _discover(self) -> None:
         context = self.context
@@ -131,4 +308,4 @@ class SourceOperator(StreamOperator):
         if fresh and self._known:
             log.info("%s: %d new splits", self.operator.name, len(fresh))
         self._known.update(split.split_id for split in fresh)
-        self._waiting.extend(fresh)
+        self._waiting.extend(map(SplitState, fresh))

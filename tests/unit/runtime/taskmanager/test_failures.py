@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.unit.runtime.taskmanager.slot import EVENTS, ListSink, ListSource, Slot, chain
+from yarnflow.common.watermark_strategy import TimestampAssigner, WatermarkStrategy
 from yarnflow.functions.accumulators import ListAccumulator
 from yarnflow.functions.sink import Sink, SinkWriter, WriterContext
 from yarnflow.functions.user_functions import MapFunction
@@ -236,15 +237,14 @@ def test_an_error_in_close_does_not_hide_the_failure(slot: Slot) -> None:
 
 @pytest.mark.parametrize("wrong", [None, 2.5, "now", 1 << 63])
 def test_a_timestamp_that_is_none_names_its_record(slot: Slot, wrong: Any) -> None:
-    class Strategy:
-        class timestamp_assigner:
-            @staticmethod
-            def extract_timestamp(value: int, record_timestamp: int | None) -> Any:
-                return wrong if value == 3 else value
+    class Times(TimestampAssigner):
+        def extract_timestamp(self, value: int, record_timestamp: int) -> Any:
+            return wrong if value == 3 else value
 
+    strategy = WatermarkStrategy.no_watermarks().with_timestamp_assigner(Times())
     failure = slot.failure(
         chain(
-            SourceSpec(ListSource([1, 3])), TimestampsSpec(Strategy()), SinkSpec(ListSink()), names=["a", "b", "c"]
+            SourceSpec(ListSource([1, 3])), TimestampsSpec(strategy), SinkSpec(ListSink()), names=["a", "b", "c"]
         )
     )
     assert f"the timestamp assigner returned {wrong!r} for the record 3" in failure.message

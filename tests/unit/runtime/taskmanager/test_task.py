@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.runtime.taskmanager.slot import EVENTS, ListSink, ListSource, Slot, chain, note, written
+from yarnflow.common.watermark_strategy import TimestampAssigner, WatermarkStrategy
 from yarnflow.functions.accumulators import IntCounter
 from yarnflow.functions.output_tag import OutputTag
 from yarnflow.functions.runtime_context import RuntimeContext
@@ -139,15 +140,12 @@ def test_times_pass_through_every_operator(slot: Slot) -> None:
 
 
 def test_times_are_read_where_the_program_says(slot: Slot) -> None:
-    class Strategy:
-        class timestamp_assigner:
-            @staticmethod
-            def extract_timestamp(value: int, record_timestamp: int | None) -> int:
-                return value * 7 + (record_timestamp or 0)
+    class Times(TimestampAssigner):
+        def extract_timestamp(self, value: int, record_timestamp: int) -> int:
+            return value * 7 + max(record_timestamp, 0)
 
-    slot.deploy(
-        chain(SourceSpec(ListSource([1, 2]), Strategy()), TimestampsSpec(Strategy()), SinkSpec(ListSink()))
-    )
+    strategy = WatermarkStrategy.no_watermarks().with_timestamp_assigner(Times())
+    slot.deploy(chain(SourceSpec(ListSource([1, 2]), strategy), TimestampsSpec(strategy), SinkSpec(ListSink())))
     slot.run()
     assert EVENTS[0] == ("sink", [1, 2], [14, 28])
 
