@@ -6,6 +6,7 @@
 
 stream_execution_environment.py  where a program begins and is executed
 stream.py, keyed_stream.py, connected_streams.py, stream_sink.py   streams (data_stream.py: all of them)
+async_data_stream.py             records that wait for other systems
 functions.py                     what users implement (the classes live in yarnflow.functions)
 connectors/, formats/            sources, sinks and how bytes become records
 """
@@ -13,6 +14,7 @@ connectors/, formats/            sources, sinks and how bytes become records
 from typing import Any
 
 from yarnflow.datastream import not_yet
+from yarnflow.datastream.async_data_stream import AsyncDataStream
 from yarnflow.datastream.data_stream import (
     CloseableIterator,
     ConnectedStreams,
@@ -23,6 +25,9 @@ from yarnflow.datastream.data_stream import (
 from yarnflow.datastream.execution_mode import RuntimeExecutionMode
 from yarnflow.datastream.functions import (
     AggregateFunction,
+    AsyncFunction,
+    AsyncRetryPredicate,
+    AsyncRetryStrategy,
     CoFlatMapFunction,
     CoMapFunction,
     FilterFunction,
@@ -42,6 +47,10 @@ from yarnflow.functions.output_tag import OutputTag
 
 __all__ = [
     "AggregateFunction",
+    "AsyncDataStream",
+    "AsyncFunction",
+    "AsyncRetryPredicate",
+    "AsyncRetryStrategy",
     "CloseableIterator",
     "CoFlatMapFunction",
     "CoMapFunction",

@@ -13,6 +13,8 @@ from yarnflow.functions.accumulators import (
     ListAccumulator,
     LongCounter,
 )
+from yarnflow.functions.async_functions import AsyncFunction
+from yarnflow.functions.async_retry import AsyncRetryPredicate, AsyncRetryStrategy
 from yarnflow.functions.process_functions import (
     BaseBroadcastProcessFunction,
     BroadcastProcessFunction,
@@ -40,6 +42,9 @@ from yarnflow.functions.user_functions import (
 __all__ = [
     "Accumulator",
     "AggregateFunction",
+    "AsyncFunction",
+    "AsyncRetryPredicate",
+    "AsyncRetryStrategy",
     "BaseBroadcastProcessFunction",
     "BroadcastProcessFunction",
     "CoFlatMapFunction",

@@ -14,7 +14,6 @@ _STATE = "keyed state and timers"
 _BROADCAST = "broadcast state"
 _WINDOWS = "windows"
 _CHECKPOINTS = "checkpoints and state backends"
-_ASYNC = "asynchronous functions"
 
 #: What a feature needs -> names of classes in pyflink.datastream and its functions module.
 _CLASSES = {
@@ -26,7 +25,6 @@ _CLASSES = {
     _CHECKPOINTS: "CheckpointConfig CheckpointingMode CheckpointStorage CustomCheckpointStorage "
     "FileSystemCheckpointStorage JobManagerCheckpointStorage ExternalizedCheckpointRetention StateBackend "
     "HashMapStateBackend EmbeddedRocksDBStateBackend CustomStateBackend PredefinedOptions",
-    _ASYNC: "AsyncDataStream AsyncFunction AsyncFunctionDescriptor AsyncRetryPredicate AsyncRetryStrategy",
 }
 _METHODS = {
     _WINDOWS: "window count_window window_all",
@@ -39,7 +37,6 @@ _MODULES = {
     _WINDOWS: "window",
     _CHECKPOINTS: "checkpoint_config checkpoint_storage checkpointing_mode externalized_checkpoint_retention "
     "state_backend",
-    _ASYNC: "async_data_stream async_retry_predicates async_retry_strategies",
 }
 #: They wrap Java classes, and there is no JVM here.
 _JAVA = ("SourceFunction", "SinkFunction")

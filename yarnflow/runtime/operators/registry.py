@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from yarnflow.graph.operators import (
     AggregateSpec,
+    AsyncSpec,
     CoFlatMapSpec,
     CollectSpec,
     CoMapSpec,
@@ -45,6 +46,11 @@ def make_operator(operator: Operator, context: OperatorContext) -> StreamOperato
         return CoMapOperator(operator, context)
     if isinstance(spec, CoFlatMapSpec):
         return CoFlatMapOperator(operator, context)
+    if isinstance(spec, AsyncSpec):
+        # asyncio is only loaded in workers that need it.
+        from yarnflow.runtime.operators.async_wait import AsyncWaitOperator
+
+        return AsyncWaitOperator(operator, context)
     if isinstance(spec, (MapBatchesSpec, FilterExpressionSpec, SelectSpec)):
         # pyarrow is only loaded in workers that run columnar operators.
         from yarnflow.runtime.operators.columnar import make_columnar
