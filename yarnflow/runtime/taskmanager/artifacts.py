@@ -30,7 +30,7 @@ from yarnflow.config.configuration import Configuration
 from yarnflow.config.core import PythonOptions
 from yarnflow.errors import ClusterError, YarnflowError
 from yarnflow.graph.job_graph import REQUIREMENTS_PACKAGES, Artifact, ArtifactKind
-from yarnflow.runtime.taskmanager.supervisor_machine import JobLayout
+from yarnflow.runtime.taskmanager.supervisor_events import JobLayout
 
 #: Seconds that pip may take.
 PIP_TIMEOUT = 900.0

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from yarnflow.config.cluster import HeartbeatOptions
 from yarnflow.config.configuration import Configuration
 from yarnflow.config.core import PythonOptions
 from yarnflow.config.taskmanager import TaskManagerOptions
@@ -41,9 +42,8 @@ from yarnflow.runtime.rpc.messages import (
     TaskFailure,
     WorkerSetup,
 )
-from yarnflow.runtime.taskmanager import supervisor_machine as machine_module
 from yarnflow.runtime.taskmanager.artifacts import ArtifactCache
-from yarnflow.runtime.taskmanager.supervisor_machine import (
+from yarnflow.runtime.taskmanager.supervisor_events import (
     Begin,
     FilesFailed,
     FilesReady,
@@ -56,14 +56,14 @@ from yarnflow.runtime.taskmanager.supervisor_machine import (
     StopWorker,
     SupervisorEffect,
     SupervisorEvent,
-    SupervisorMachine,
-    SupervisorSettings,
     Tick,
     ToJobManager,
     ToWorker,
+    WakeAt,
     WorkerEnded,
     WorkerSaid,
 )
+from yarnflow.runtime.taskmanager.supervisor_machine import SupervisorMachine, SupervisorSettings
 from yarnflow.runtime.taskmanager.worker_process import WorkerProcess
 from yarnflow.runtime.taskmanager.worker_spawn import SpawnedWorker, spawn_worker
 
@@ -369,7 +369,7 @@ class Supervisor:
         elif isinstance(effect, ReleaseFiles):
             if self._artifacts.knows(effect.job_id):
                 self._spawn(self._artifacts.release(effect.job_id))
-        elif isinstance(effect, machine_module.WakeAt):
+        elif isinstance(effect, WakeAt):
             self._wake_at(effect.time)
 
     def _start_worker(self, effect: StartWorker) -> None:
@@ -402,7 +402,10 @@ class Supervisor:
             self._mailbox.post(WorkerEnded(index, generation, how, log_tail))
 
         worker = WorkerProcess(
-            spawned, lambda message: self._mailbox.post(WorkerSaid(index, generation, message)), ended
+            spawned,
+            lambda message: self._mailbox.post(WorkerSaid(index, generation, message)),
+            ended,
+            self._config[HeartbeatOptions.TIMEOUT].total_seconds(),
         )
         self._workers[index] = worker
         worker.send(self._setup(index))

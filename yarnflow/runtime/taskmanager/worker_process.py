@@ -28,6 +28,10 @@ _SHORT_MAX = 0x7FFFFFFF
 EXIT_TIMEOUT = 3.0
 
 
+#: Seconds between two looks at whether the process is stopped.
+LOOK = 0.5
+
+
 class WorkerProcess:
     """Takes over a spawned worker.
 
@@ -35,6 +39,8 @@ class WorkerProcess:
         spawned: the process.
         said: called with each message.
         ended: called once, when the process is gone, with how and the log's tail.
+        frozen_after: seconds after which a process that is stopped (SIGSTOP, a frozen debugger) is killed. One
+            that is only slow, however long user code keeps it, is left alone.
     """
 
     def __init__(
@@ -42,6 +48,7 @@ class WorkerProcess:
         spawned: SpawnedWorker,
         said: Callable[[Message], None],
         ended: Callable[[str, str], None],
+        frozen_after: float,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._process = spawned.process
@@ -55,6 +62,8 @@ class WorkerProcess:
         self._reason = ""
         self._closing = False
         self._exit_timer: asyncio.TimerHandle | None = None
+        self._frozen_after = frozen_after
+        self._frozen_for = 0.0
         self.gone = asyncio.Event()
         self._socket.setblocking(False)
         self._loop.add_reader(self._socket.fileno(), self._readable)
@@ -67,6 +76,7 @@ class WorkerProcess:
             pass
         else:
             self._loop.add_reader(self._pidfd, self._exited)
+        self._look_timer = self._loop.call_later(LOOK, self._look)
 
     @property
     def pid(self) -> int:
@@ -99,6 +109,21 @@ class WorkerProcess:
     def _kill(self) -> None:
         if self._process.poll() is None:
             self._process.kill()
+
+    def _look(self) -> None:
+        """Kill the process when it has been stopped for too long. Looks are counted, not the time: this process
+        may have been stopped as well."""
+        self._look_timer = self._loop.call_later(LOOK, self._look)
+        if not is_stopped(self.pid):
+            self._frozen_for = 0.0
+            return
+        self._frozen_for += LOOK
+        if self._frozen_for >= self._frozen_after and not self._reason:
+            self._reason = (
+                f"was stopped (by a signal, such as SIGSTOP) for {self._frozen_after:g} s (heartbeat.timeout) and "
+                "was killed"
+            )
+            self._kill()
 
     # -- the socket --------------------------------------------------------------------------------------
 
@@ -171,6 +196,7 @@ class WorkerProcess:
         if self._closing:
             return
         self._closing = True
+        self._look_timer.cancel()
         self._loop.remove_reader(self._socket.fileno())
         self._loop.remove_writer(self._socket.fileno())
         self._socket.close()
@@ -194,6 +220,16 @@ class WorkerProcess:
         self.gone.set()
         said_last = tail(self._stderr, start=self._log_start)
         self._ended(self._reason or describe_exit(self._process.returncode), said_last)
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process is stopped by a signal; False where there is no /proc."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # "pid (name) state ...", and the name may contain anything.
+            return file.read().rpartition(b") ")[2][:1] in (b"T", b"t")
+    except OSError:
+        return False
 
 
 def describe_exit(code: int) -> str:

@@ -17,7 +17,7 @@ from yarnflow.runtime.rpc.messages import (
     WorkerReady,
 )
 from yarnflow.runtime.states import ExecutionState
-from yarnflow.runtime.taskmanager.supervisor_machine import (
+from yarnflow.runtime.taskmanager.supervisor_events import (
     Begin,
     FilesFailed,
     FilesReady,
@@ -28,14 +28,13 @@ from yarnflow.runtime.taskmanager.supervisor_machine import (
     ReleaseFiles,
     StartWorker,
     StopWorker,
-    SupervisorMachine,
-    SupervisorSettings,
     Tick,
     ToJobManager,
     ToWorker,
     WorkerEnded,
     WorkerSaid,
 )
+from yarnflow.runtime.taskmanager.supervisor_machine import SupervisorMachine, SupervisorSettings
 
 ADDRESS = DataAddress("host", 1, "", "m")
 

@@ -12,7 +12,7 @@ import pytest
 
 from yarnflow.runtime.log_files import list_log_files, read_log_file, tail
 from yarnflow.runtime.rpc.messages import Heartbeat, LogChunk, Message
-from yarnflow.runtime.taskmanager import worker_spawn
+from yarnflow.runtime.taskmanager import worker_process, worker_spawn
 from yarnflow.runtime.taskmanager.worker_process import WorkerProcess, describe_exit
 from yarnflow.runtime.taskmanager.worker_spawn import SpawnedWorker, open_log
 
@@ -65,7 +65,7 @@ class Seen:
 def run(program: str, folder: Path, test) -> Seen:
     async def main() -> Seen:
         seen = Seen()
-        worker = WorkerProcess(spawn(program, folder), seen.said, seen.ended)
+        worker = WorkerProcess(spawn(program, folder), seen.said, seen.ended, frozen_after=1.0)
         try:
             await test(worker, seen)
             await seen.until(lambda: bool(seen.ends))
@@ -96,6 +96,23 @@ def test_a_killed_process_is_reported_once(tmp_path):
         os.kill(worker.pid, signal.SIGKILL)
 
     assert run(ECHO, tmp_path, test).ends == [("was killed by signal 9 (out of memory?)", "hello from the worker")]
+
+
+def test_a_stopped_process_is_killed_but_not_one_that_goes_on_in_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker_process, "LOOK", 0.25)
+
+    async def stop_and_go(worker, seen):
+        worker.send(Heartbeat())
+        await seen.until(lambda: len(seen.messages) == 1)
+        os.kill(worker.pid, signal.SIGSTOP)
+        await asyncio.sleep(0.5)
+        os.kill(worker.pid, signal.SIGCONT)
+        worker.send(Heartbeat())
+        await seen.until(lambda: len(seen.messages) == 2)
+        os.kill(worker.pid, signal.SIGSTOP)
+
+    ends = run(ECHO, tmp_path, stop_and_go).ends
+    assert ends[0][0] == "was stopped (by a signal, such as SIGSTOP) for 1 s (heartbeat.timeout) and was killed"
 
 
 def test_a_process_that_ends_while_a_child_holds_its_pipe_is_noticed(tmp_path):
