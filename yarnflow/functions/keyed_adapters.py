@@ -19,7 +19,7 @@ def opens_itself(function: Any) -> bool:
     return isinstance(function, Function) and type(function).open is not Function.open
 
 
-class _Adapter(Function):
+class KeyedAdapter(Function):
     """Opens and closes what it wraps.
 
     Attributes:
@@ -36,28 +36,28 @@ class _Adapter(Function):
         self.function.close()
 
 
-class KeyedMap(_Adapter, KeyedProcessFunction):
+class KeyedMap(KeyedAdapter, KeyedProcessFunction):
     """A MapFunction."""
 
     def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterable[Any]:
         return (self.function.map(value),)
 
 
-class KeyedFlatMap(_Adapter, KeyedProcessFunction):
+class KeyedFlatMap(KeyedAdapter, KeyedProcessFunction):
     """A FlatMapFunction."""
 
     def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterable[Any] | None:
         return self.function.flat_map(value)  # type: ignore[no-any-return]
 
 
-class KeyedFilter(_Adapter, KeyedProcessFunction):
+class KeyedFilter(KeyedAdapter, KeyedProcessFunction):
     """A FilterFunction."""
 
     def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterable[Any] | None:
         return (value,) if self.function.filter(value) else None
 
 
-class KeyedCoMap(_Adapter, KeyedCoProcessFunction):
+class KeyedCoMap(KeyedAdapter, KeyedCoProcessFunction):
     """A CoMapFunction; a result of None is dropped."""
 
     def process_element1(self, value: Any, ctx: KeyedCoProcessFunction.Context) -> Iterable[Any] | None:
@@ -69,7 +69,7 @@ class KeyedCoMap(_Adapter, KeyedCoProcessFunction):
         return None if result is None else (result,)
 
 
-class KeyedCoFlatMap(_Adapter, KeyedCoProcessFunction):
+class KeyedCoFlatMap(KeyedAdapter, KeyedCoProcessFunction):
     """A CoFlatMapFunction."""
 
     def process_element1(self, value: Any, ctx: KeyedCoProcessFunction.Context) -> Iterable[Any] | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from yarnflow.functions.batch import Batch, RowBatch
 from yarnflow.functions.process_functions import CoProcessFunction
-from yarnflow.graph.operators import CoProcessSpec, Operator
+from yarnflow.graph.operators import Operator
 from yarnflow.runtime.operators.base import OperatorContext
 from yarnflow.runtime.operators.process import ProcessOperator
 from yarnflow.runtime.operators.timer_service import UnkeyedTimers
@@ -40,6 +40,10 @@ class UnkeyedOperator(ProcessOperator):
         context: where it runs.
         function: the user's.
         methods: of the function, by input.
+
+    Attributes:
+        timers: tells contexts the time.
+        contexts: by input; their `element_timestamp` is that of the record in hand.
     """
 
     def __init__(
@@ -47,45 +51,13 @@ class UnkeyedOperator(ProcessOperator):
     ) -> None:
         super().__init__(operator, context, function)
         self.timers = UnkeyedTimers(context.processing_time)
-        self._methods = methods
         self._calls: list[Callable[..., Any]] = [bind(function, method) for method in methods]
-        self._contexts: list[Any] = [RecordContext(self.timers)] * len(methods)
+        self.contexts: list[Any] = [RecordContext(self.timers)] * len(methods)
 
     def process_batch(self, batch: Batch, input_index: int) -> None:
         assert isinstance(batch, RowBatch)
-        call, context = self._calls[input_index], self._contexts[input_index]
-        rows: list[Any] = []
-        stamps: list[int] | None = None
-        record = results = None
-        try:
-            if batch.timestamps is None:
-                context.element_timestamp = None
-                for record in batch.rows:
-                    results = call(record, context)
-                    if results is not None:
-                        rows.extend(results)
-            else:
-                stamps = []
-                for record, time in zip(batch.rows, batch.timestamps, strict=True):
-                    context.element_timestamp = time
-                    results = call(record, context)
-                    if results is not None:
-                        rows.extend(results)
-                        stamps.extend([time] * (len(rows) - len(stamps)))
-        except TypeError as error:
-            self.explain_results(error, results, self._methods[input_index], record)
-            raise
-        self.hand_on(rows, stamps)
+        self.run(batch, self._calls[input_index], self.contexts[input_index])
 
     def process_watermark(self, timestamp: int) -> None:
         self.timers.watermark = timestamp
         super().process_watermark(timestamp)
-
-
-class CoProcessOperator(UnkeyedOperator):
-    """A CoProcessFunction."""
-
-    def __init__(self, operator: Operator, context: OperatorContext) -> None:
-        assert isinstance(operator.spec, CoProcessSpec)
-        methods = ("process_element1", "process_element2")
-        super().__init__(operator, context, operator.spec.function, methods)

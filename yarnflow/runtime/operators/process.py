@@ -1,20 +1,25 @@
 """What operators that call process functions share: results, their types, side outputs, what errors say.
 
-The loops over records are in co_process.py (no keys) and keyed_process.py. They collect what functions return with
+The loops over records (here without keys, in keyed_process.py with) collect what functions return with
 `list.extend`, which runs a user's generator at the speed of C, and hand a whole batch of results to `hand_on`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from yarnflow.errors import ProgramError
 from yarnflow.functions.batch import RowBatch
 from yarnflow.functions.output_tag import OutputTag
+from yarnflow.functions.runtime_context import RuntimeContext
 from yarnflow.graph.operators import Operator
 from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
+from yarnflow.runtime.operators.checkpointed import FunctionState
 from yarnflow.runtime.operators.keyed import shorten
 from yarnflow.runtime.operators.user_functions import close_functions, open_functions
+from yarnflow.runtime.state.restore import RestoredOperator
+from yarnflow.runtime.state.snapshot import TaskSnapshot
 
 #: Results that are handed on at once when many timers fire.
 RESULTS = 4096
@@ -25,19 +30,57 @@ class ProcessOperator(StreamOperator):
 
     Attributes:
         function: the user's.
+        states: operator state of the function, and broadcast state.
     """
 
     def __init__(self, operator: Operator, context: OperatorContext, function: Any) -> None:
         super().__init__(operator, context)
         self.function = function
+        self.states = FunctionState(function)
         declared = operator.output_type
         self._convert = None if declared is None else declared.converter()
 
+    def restore(self, restored: RestoredOperator) -> None:
+        self.states.restore(restored)
+
     def open(self) -> None:
-        open_functions([self.function], self.context.runtime_context)
+        self.open_function(self.context.runtime_context)
+
+    def open_function(self, runtime_context: RuntimeContext) -> None:
+        """Give the function its state, then open it."""
+        self.states.open()
+        open_functions([self.function], runtime_context)
+
+    def snapshot(self, snapshot: TaskSnapshot) -> None:
+        self.states.snapshot(snapshot, self.operator.operator_id)
 
     def close(self) -> None:
         close_functions([self.function])
+
+    def run(self, batch: RowBatch, call: Callable[..., Any], context: Any) -> None:
+        """Call a method for each record of a batch, without regard to keys. `context.element_timestamp` is set."""
+        rows: list[Any] = []
+        stamps: list[int] | None = None
+        record = results = None
+        try:
+            if batch.timestamps is None:
+                context.element_timestamp = None
+                for record in batch.rows:
+                    results = call(record, context)
+                    if results is not None:
+                        rows.extend(results)
+            else:
+                stamps = []
+                for record, time in zip(batch.rows, batch.timestamps, strict=True):
+                    context.element_timestamp = time
+                    results = call(record, context)
+                    if results is not None:
+                        rows.extend(results)
+                        stamps.extend([time] * (len(rows) - len(stamps)))
+        except TypeError as error:
+            self.explain_results(error, results, call, record)
+            raise
+        self.hand_on(rows, stamps)
 
     def hand_on(self, rows: list[Any], times: list[int] | None) -> None:
         """Emit results: those with a tag to its side output, all others as the declared type."""
@@ -49,11 +92,11 @@ class ProcessOperator(StreamOperator):
             rows = self._converted(rows)
         self.emit(RowBatch(rows, times))
 
-    def explain_results(self, error: TypeError, results: Any, method: str, record: Any) -> None:
+    def explain_results(self, error: TypeError, results: Any, call: Any, record: Any) -> None:
         """Raise a ProgramError in place of `error` if the reason is that results are no records."""
         if results is not None and not hasattr(results, "__iter__"):
             raise ProgramError(
-                f"'{self.operator.name}': {type(self.function).__name__}.{method}() returned {shorten(results)} "
+                f"'{self.operator.name}': {getattr(call, '__qualname__', call)}() returned {shorten(results)} "
                 f"({type(results).__name__}) for {shorten(record)}: it must yield records, or return a list of "
                 "them or None"
             ) from error

@@ -5,10 +5,13 @@ from __future__ import annotations
 from yarnflow.graph.operators import (
     AggregateSpec,
     AsyncSpec,
+    BroadcastProcessSpec,
     CoFlatMapSpec,
     CollectSpec,
     CoMapSpec,
+    CoProcessSpec,
     FilterExpressionSpec,
+    KeyedProcessSpec,
     MapBatchesSpec,
     Operator,
     ReduceSpec,
@@ -19,8 +22,11 @@ from yarnflow.graph.operators import (
 )
 from yarnflow.runtime.operators.aggregate import AdaptiveAggregateOperator
 from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
+from yarnflow.runtime.operators.broadcast_process import make_broadcast
 from yarnflow.runtime.operators.co_map import CoFlatMapOperator, CoMapOperator
+from yarnflow.runtime.operators.co_process import UnkeyedOperator
 from yarnflow.runtime.operators.collect import CollectOperator
+from yarnflow.runtime.operators.keyed_process import KeyedProcessOperator
 from yarnflow.runtime.operators.reduce import make_reduce
 from yarnflow.runtime.operators.sink import SinkOperator
 from yarnflow.runtime.operators.source import SourceOperator
@@ -51,6 +57,15 @@ def make_operator(operator: Operator, context: OperatorContext) -> StreamOperato
         from yarnflow.runtime.operators.async_wait import AsyncWaitOperator
 
         return AsyncWaitOperator(operator, context)
+    if isinstance(spec, KeyedProcessSpec):
+        return KeyedProcessOperator(operator, context, spec.function, (spec.key,), ("process_element",))
+    if isinstance(spec, CoProcessSpec):
+        methods = ("process_element1", "process_element2")
+        if spec.keys is None:
+            return UnkeyedOperator(operator, context, spec.function, methods)
+        return KeyedProcessOperator(operator, context, spec.function, spec.keys, methods)
+    if isinstance(spec, BroadcastProcessSpec):
+        return make_broadcast(operator, context)
     if isinstance(spec, (MapBatchesSpec, FilterExpressionSpec, SelectSpec)):
         # pyarrow is only loaded in workers that run columnar operators.
         from yarnflow.runtime.operators.columnar import make_columnar

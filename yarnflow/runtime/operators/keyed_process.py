@@ -1,0 +1,252 @@
+"""Process functions on keyed streams: one input or two, keyed state, timers.
+
+Per record the loop assigns `backend.current_key` and calls the function; everything else (results, their types,
+side outputs) is done per batch. Both loops exist twice, with event times and without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from yarnflow.errors import ProgramError
+from yarnflow.functions.batch import Batch, RowBatch
+from yarnflow.functions.process_functions import KeyedCoProcessFunction, KeyedProcessFunction
+from yarnflow.functions.timers import TimeDomain
+from yarnflow.graph.key_groups import key_group, subtask_of
+from yarnflow.graph.operators import Operator
+from yarnflow.runtime.operators.base import OperatorContext
+from yarnflow.runtime.operators.keyed import check_key, shorten
+from yarnflow.runtime.operators.process import RESULTS, ProcessOperator
+from yarnflow.runtime.operators.timer_service import KeyedTimers
+from yarnflow.runtime.operators.user_functions import bind, bind_key, close_functions, open_functions
+from yarnflow.runtime.state.backend import KeyedStateBackend
+from yarnflow.runtime.state.factory import make_backend
+from yarnflow.runtime.state.restore import RestoredOperator
+from yarnflow.runtime.state.snapshot import TaskSnapshot
+
+
+class RecordContext(KeyedProcessFunction.Context, KeyedCoProcessFunction.Context):
+    """The context of process_element, used for every record.
+
+    Attributes:
+        element_timestamp: of the record in hand.
+    """
+
+    def __init__(self, backend: KeyedStateBackend, timers: KeyedTimers) -> None:
+        self.element_timestamp: int | None = None
+        self._backend = backend
+        self._timers = timers
+
+    def timestamp(self) -> int | None:
+        return self.element_timestamp
+
+    def timer_service(self) -> KeyedTimers:
+        return self._timers
+
+    def get_current_key(self) -> Any:
+        return self._backend.current_key
+
+
+class TimerContext(RecordContext, KeyedProcessFunction.OnTimerContext, KeyedCoProcessFunction.OnTimerContext):
+    """The context of on_timer; `element_timestamp` is the timer's.
+
+    Attributes:
+        domain: of the timer that fires.
+    """
+
+    domain = TimeDomain.EVENT_TIME
+
+    def time_domain(self) -> TimeDomain:
+        return self.domain
+
+
+class Timer(NamedTuple):
+    """A timer that fires, as error messages show it."""
+
+    time: int
+    key: Any
+
+
+class KeyedProcessOperator(ProcessOperator):
+    """Calls a method per keyed input, and `on_timer`.
+
+    Args:
+        operator: what it is.
+        context: where it runs.
+        function: the user's.
+        keys: key selectors, by input.
+        methods: of the function, by input.
+
+    Attributes:
+        backend: the keyed state.
+        timers: of both domains.
+        record_context, timer_context: what methods and `on_timer` get.
+    """
+
+    def __init__(
+        self,
+        operator: Operator,
+        context: OperatorContext,
+        function: Any,
+        keys: Sequence[Any],
+        methods: Sequence[str],
+    ) -> None:
+        super().__init__(operator, context, function)
+        self.backend = make_backend(context, operator)
+        self.timers = KeyedTimers(self.backend, context.processing_time)
+        self.record_context: Any = RecordContext(self.backend, self.timers)
+        self.timer_context: Any = TimerContext(self.backend, self.timers)
+        self._selectors = keys
+        self._keys = [bind_key(key) for key in keys]
+        self._calls: list[Callable[..., Any]] = [bind(function, method) for method in methods]
+        # A CoProcessFunction may run on keyed streams, and has no timers.
+        self._on_timer = getattr(function, "on_timer", _ignore_timer)
+
+    def restore(self, restored: RestoredOperator) -> None:
+        super().restore(restored)
+        self.backend.restore(restored)
+        self.timers.restore(restored)
+
+    def open(self) -> None:
+        context = self.context.runtime_context
+        open_functions(self._selectors, context)
+        self.open_function(context.with_keyed_state(self.backend))
+
+    def close(self) -> None:
+        try:
+            close_functions([self.function, *self._selectors])
+        finally:
+            self.backend.close()
+
+    def snapshot(self, snapshot: TaskSnapshot) -> None:
+        super().snapshot(snapshot)
+        operator_id = self.operator.operator_id
+        self.backend.snapshot(snapshot, operator_id)
+        self.timers.snapshot(snapshot, operator_id)
+
+    def checkpoint_completed(self, checkpoint_id: int) -> None:
+        self.backend.checkpoint_completed(checkpoint_id)
+
+    # -- records ---------------------------------------------------------------------------------------------
+
+    def process_batch(self, batch: Batch, input_index: int) -> None:
+        assert isinstance(batch, RowBatch)
+        if not batch.rows:
+            return
+        if self.context.parallelism > 1:
+            self._check_owner(batch.rows[0], input_index)
+        if batch.timestamps is None:
+            self._untimed(batch.rows, input_index)
+        else:
+            self._timed(batch.rows, batch.timestamps, input_index)
+        self.backend.current_key = KeyedStateBackend.NO_KEY
+
+    def _untimed(self, records: list[Any], input_index: int) -> None:
+        backend, key, call = self.backend, self._keys[input_index], self._calls[input_index]
+        context = self.record_context
+        context.element_timestamp = None
+        rows: list[Any] = []
+        extend = rows.extend
+        record = results = None
+        try:
+            for record in records:
+                backend.current_key = key(record)
+                results = call(record, context)
+                if results is not None:
+                    extend(results)
+        except TypeError as error:
+            self._explain(error, results, record, input_index)
+            raise
+        self.hand_on(rows, None)
+
+    def _timed(self, records: list[Any], times: list[int], input_index: int) -> None:
+        backend, key, call = self.backend, self._keys[input_index], self._calls[input_index]
+        context = self.record_context
+        rows: list[Any] = []
+        stamps: list[int] = []
+        extend, stamp = rows.extend, stamps.append
+        record = results = None
+        try:
+            for record, time in zip(records, times, strict=True):
+                backend.current_key = key(record)
+                context.element_timestamp = time
+                results = call(record, context)
+                if results is not None:
+                    extend(results)
+                    new = len(rows) - len(stamps)
+                    if new == 1:
+                        stamp(time)
+                    elif new:
+                        stamps += [time] * new
+        except TypeError as error:
+            self._explain(error, results, record, input_index)
+            raise
+        self.hand_on(rows, stamps)
+
+    def _explain(self, error: TypeError, results: Any, record: Any, input_index: int) -> None:
+        check_key(self.operator.name, error, self.backend.current_key, record)
+        self.explain_results(error, results, self._calls[input_index], record)
+
+    def _check_owner(self, record: Any, input_index: int) -> None:
+        """Raise ProgramError when the key of a record belongs to another subtask. One record per batch is looked
+        at: a key selector that is wrong about one in a hundred is found soon, and costs nothing to find."""
+        context = self.context
+        key = self._keys[input_index](record)
+        group = key_group(key, context.max_parallelism)
+        owner = subtask_of(group, context.parallelism, context.max_parallelism)
+        if owner != context.subtask_index:
+            raise ProgramError(
+                f"the key selector of '{self.operator.name}' is not stable: for the record {shorten(record)} it "
+                f"returns the key {shorten(key)}, which belongs to subtask {owner + 1}, but the record was sent "
+                f"to subtask {context.subtask_index + 1} because of another key. A key must be the same whenever "
+                "and wherever it is computed, and equal keys must have equal hashes: no random numbers, clocks or "
+                "object identities"
+            )
+
+    # -- timers ----------------------------------------------------------------------------------------------
+
+    def process_watermark(self, timestamp: int) -> None:
+        self.timers.watermark = timestamp
+        self._fire(self.timers.event.due(timestamp), TimeDomain.EVENT_TIME)
+        super().process_watermark(timestamp)
+
+    def next_timer(self) -> int | None:
+        return self.timers.next_wakeup()
+
+    def advance_clock(self, now: int) -> None:
+        # At `now` the clock is past all times before it.
+        self._fire(self.timers.processing.due(now - 1), TimeDomain.PROCESSING_TIME)
+
+    def _fire(self, due: Iterator[tuple[int, Any, Any]], domain: TimeDomain) -> None:
+        """Call on_timer for timers that are due. What event timers emit has their time, the rest has none."""
+        backend, context, on_timer = self.backend, self.timer_context, self._on_timer
+        context.domain = domain
+        timed = domain is TimeDomain.EVENT_TIME
+        rows: list[Any] = []
+        stamps: list[int] = []
+        results = time = key = None
+        try:
+            for time, key, _ in due:
+                backend.current_key = key
+                context.element_timestamp = time
+                results = on_timer(time, context)
+                if results is not None:
+                    rows.extend(results)
+                    if timed:
+                        stamps.extend([time] * (len(rows) - len(stamps)))
+                    if len(rows) >= RESULTS:
+                        self.hand_on(rows, stamps if timed else None)
+                        rows, stamps = [], []
+        except Exception as error:
+            assert time is not None
+            record = Timer(time, key)  # error messages show what `record` is
+            if isinstance(error, TypeError):
+                self.explain_results(error, results, on_timer, record)
+            raise
+        backend.current_key = KeyedStateBackend.NO_KEY
+        self.hand_on(rows, stamps if timed else None)
+
+
+def _ignore_timer(timestamp: int, context: Any) -> None:
+    """The `on_timer` of a function that has none."""
