@@ -4,6 +4,13 @@ A source is a recipe that is pickled into every subtask. It names its *splits* (
 range, a socket) and opens one *reader* per split. Every subtask calls `splits()` itself and takes its
 share, so the answer must be the same in all of them; there is no enumerator process to lose.
 A split is also a position: `SplitReader.split()` says where a new reader must resume.
+
+Checkpoints store these positions and nothing else of a source. For exactly-once, a source must be able to read
+again: a reader opened at a position gives the very records that followed it the first time, in the same order
+(batches may be cut differently). tests/contract/test_source_positions.py shows how to test that.
+
+Bounded splits of a subtask are read one after the other, and its event time follows the one that is being read, as
+in Flink: records of a later split that are older than its watermark are late. Unbounded splits are read in turns.
 """
 
 from __future__ import annotations
@@ -44,7 +51,12 @@ class SplitReader(ABC):
 
     @abstractmethod
     def split(self) -> Split:
-        """Return the position *after* the last batch that `poll` returned."""
+        """Return the position *after* the last batch that `poll` returned; before the first, where it was opened.
+
+        Called between two polls, at every checkpoint: it must be quick. What is returned must not change any
+        more, so make it a frozen dataclass. A source that cannot be read again returns its split as it is;
+        records that were read before a failure are then lost.
+        """
 
     def fileno(self) -> int | None:
         """A file descriptor that becomes readable when `poll` has something, or None to be polled
@@ -69,7 +81,8 @@ class Source(ABC):
     @abstractmethod
     def splits(self, parallelism: int) -> Sequence[Split]:
         """Name all splits, the same in every subtask. Subtask i of p reads splits i, i+p, i+2p, ...; with a
-        `discovery_interval`, each split goes to the subtask that its id hashes to instead.
+        `discovery_interval`, each split goes to the subtask that its id hashes to instead. Not called after a
+        restore, unless there is an interval: the stored splits are read on, at any parallelism.
 
         Raises FileSystemError or ConfigurationError when the input is not there.
         """

@@ -5,14 +5,24 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from yarnflow.functions.batch import Batch, ColumnBatch, RowBatch
+from yarnflow.functions.batch import Batch
 from yarnflow.functions.source import Availability, Source, Split, SplitReader
+from yarnflow.runtime.network.output import slice_batch
 from yarnflow.testing.fault_plan import FaultKind, FaultPlan
 
 
 class InjectedFault(Exception):
     """Raised on purpose by a FailingSource."""
+
+
+@dataclass(frozen=True)
+class FailingSplit(Split):
+    """A position of the other source, less the first `skip` records from there on: a fault may cut a batch."""
+
+    position: Split
+    skip: int = 0
 
 
 class FailingSource(Source):
@@ -27,37 +37,47 @@ class FailingSource(Source):
         self.bounded = source.bounded
 
     def splits(self, parallelism: int) -> Sequence[Split]:
-        return self._source.splits(parallelism)
+        return [FailingSplit(split.split_id, split) for split in self._source.splits(parallelism)]
 
     def discovery_interval(self) -> float | None:
         return self._source.discovery_interval()
 
     def open(self, split: Split) -> SplitReader:
-        return _FailingReader(self._source.open(split), self._plan, split.split_id.replace("/", "_"))
+        assert isinstance(split, FailingSplit)
+        return _FailingReader(self._source.open(split.position), self._plan, split)
 
 
 class _FailingReader(SplitReader):
-    def __init__(self, reader: SplitReader, plan: FaultPlan, name: str) -> None:
+    def __init__(self, reader: SplitReader, plan: FaultPlan, split: FailingSplit) -> None:
         self._reader = reader
         self._plan = plan
-        self._name = name
-        self._left = plan.next_fault(name)
+        self._name = split.split_id.replace("/", "_")
+        self._split = split
+        self._to_skip = split.skip
+        self._left = plan.next_fault(self._name)
 
     def poll(self) -> Batch | Availability:
         if self._left == 0:
             self._fail()
         batch = self._reader.poll()
-        if isinstance(batch, Availability) or self._left is None:
+        if isinstance(batch, Availability):
             return batch
-        if len(batch) < self._left:
-            self._left -= len(batch)
+        skipped = min(self._to_skip, len(batch))
+        if skipped:
+            self._to_skip -= skipped
+            batch = slice_batch(batch, skipped, len(batch) - skipped)
+        if self._left is None or len(batch) < self._left:
+            self._split = FailingSplit(self._split.split_id, self._reader.split(), self._to_skip)
+            if self._left is not None:
+                self._left -= len(batch)
             return batch
-        # Hand on what comes before the fault; the next poll fails.
+        # Hand on what comes before the fault; the next poll fails. The position stays where the batch began.
         taken, self._left = self._left, 0
-        return _head(batch, taken)
+        self._split = FailingSplit(self._split.split_id, self._split.position, self._split.skip + taken)
+        return slice_batch(batch, 0, taken)
 
     def split(self) -> Split:
-        return self._reader.split()
+        return self._split
 
     def fileno(self) -> int | None:
         return self._reader.fileno()
@@ -73,15 +93,3 @@ class _FailingReader(SplitReader):
             os.kill(os.getpid(), signal.SIGKILL)
         raise InjectedFault(f"fault {self._plan.struck(self._name)} of split {self._name}")
 
-
-def _head(batch: Batch, count: int) -> Batch:
-    if isinstance(batch, RowBatch):
-        times = batch.timestamps
-        return RowBatch(batch.rows[:count], None if times is None else times[:count])
-    assert isinstance(batch, ColumnBatch)
-    column_times = batch.timestamps
-    return ColumnBatch(
-        batch.columns.slice(0, count),
-        None if column_times is None else column_times.slice(0, count),
-        batch.scalar,
-    )

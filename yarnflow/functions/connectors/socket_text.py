@@ -25,8 +25,8 @@ class SocketConnectionError(YarnflowError):
 
 
 class SocketTextSource(Source):
-    """Reads text from a TCP server until it closes the connection. One subtask reads; it cannot read again what
-    was lost in a failure.
+    """Reads text from a TCP server until it closes the connection. One subtask reads. What was read since the last
+    checkpoint, and what the server sends meanwhile, is lost in a failure: a socket cannot be read again.
 
     Args:
         host: name or address of the server.

@@ -160,7 +160,8 @@ class SourceOperator(StreamOperator):
             return True
         if self._discovery is not None and self._clock() >= self._next_discovery:
             self._discover()
-        if self._waiting and (not self._readings or not self._source.bounded):
+        # Those that are read in turns start together: one that started later would be late.
+        while self._waiting and (not self._readings or not self._source.bounded):
             self._start(self._waiting.popleft())
         for _ in range(len(self._readings)):
             reading = self._readings[0]
