@@ -41,12 +41,14 @@ class CheckpointBarrier(Element):
     Attributes:
         checkpoint_id: counts up over the life of a job.
         timestamp: when it was triggered, ms since the epoch.
+        directory: URI where tasks store their part; "" when it travels inline.
         savepoint: state is written whole and in the portable form.
         unaligned: may overtake data; see runtime/taskmanager/alignment.py.
     """
 
     checkpoint_id: int
     timestamp: int
+    directory: str = ""
     savepoint: bool = False
     unaligned: bool = False
 

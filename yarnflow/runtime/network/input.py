@@ -156,6 +156,7 @@ class TaskInput:
     def __init__(self) -> None:
         self.channels: list[InputChannel] = []
         self._ready: deque[InputChannel] = deque()
+        self._blocked: list[InputChannel] = []
 
     def add(self, channel: InputChannel, input_index: int) -> None:
         """Add a channel that feeds `input_index` of the head operator."""
@@ -182,6 +183,23 @@ class TaskInput:
         else:
             channel.offered = False
         return channel, element
+
+    def block(self, index: int) -> None:
+        """Take nothing from a channel until `release`: a remote producer runs out of credit, a local one of
+        room."""
+        channel = self.channels[index]
+        if channel.offered:
+            self._ready.remove(channel)
+        channel.offered = True  # as if it were in the list: what arrives does not put it there
+        self._blocked.append(channel)
+
+    def release(self) -> None:
+        """Take from all channels again."""
+        blocked, self._blocked = self._blocked, []
+        for channel in blocked:
+            channel.offered = False
+            if channel.queued():
+                self.offer(channel)
 
     def bytes_in(self) -> int:
         """Bytes received from other workers."""

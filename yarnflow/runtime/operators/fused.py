@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from yarnflow.functions.batch import Batch, RowBatch
@@ -11,8 +11,11 @@ from yarnflow.functions.timers import TimerService
 from yarnflow.graph.operators import Operator
 from yarnflow.runtime.network.partition import HashPartition
 from yarnflow.runtime.operators.base import Emit, OperatorContext, StreamOperator
+from yarnflow.runtime.operators.checkpointed import FunctionState
 from yarnflow.runtime.operators.timer_service import UnkeyedTimers
 from yarnflow.runtime.operators.user_functions import close_functions, open_functions
+from yarnflow.runtime.state.restore import RestoredOperator
+from yarnflow.runtime.state.snapshot import TaskSnapshot
 from yarnflow.runtime.taskmanager.chain_compiler import CompiledTree
 
 
@@ -30,13 +33,22 @@ class ElementContext(ProcessFunction.Context):
         return self._timers
 
 
+class FusedFunction:
+    """One of the operators of a tree: its user function and that one's operator state."""
+
+    def __init__(self, operator: Operator, function: Any) -> None:
+        self.operator = operator
+        self.function = function
+        self.state = FunctionState(function)
+
+
 class FusedOperator(StreamOperator):
     """Runs a compiled tree.
 
     Args:
         operator: the tree's root.
         context: where it runs.
-        functions: operator name and user function of all steps of the tree, root first.
+        functions: of all steps of the tree, root first.
         tree: compiled.
         consumers: per output of the tree, who gets its batches, or the hash partition that the
             compiled code appends to itself.
@@ -50,7 +62,7 @@ class FusedOperator(StreamOperator):
         self,
         operator: Operator,
         context: OperatorContext,
-        functions: Sequence[tuple[str, Any]],
+        functions: Sequence[FusedFunction],
         tree: CompiledTree,
         consumers: Sequence[Emit | HashPartition],
         timers: UnkeyedTimers | None = None,
@@ -67,11 +79,21 @@ class FusedOperator(StreamOperator):
         ]
         self._routed = [consumer for consumer in consumers if isinstance(consumer, HashPartition)]
 
+    def restore_all(self, find: Callable[[str], RestoredOperator]) -> None:
+        """As `restore`, for each of the operators; `find` gives what an operator id has stored."""
+        for fused in self._functions:
+            fused.state.restore(find(fused.operator.operator_id))
+
     def open(self) -> None:
-        for name, function in reversed(self._functions):
-            self.opening = name
-            open_functions([function], self.context.runtime_context)
+        for fused in reversed(self._functions):
+            self.opening = fused.operator.name
+            fused.state.open()
+            open_functions([fused.function], self.context.runtime_context)
         self.opening = ""
+
+    def snapshot(self, snapshot: TaskSnapshot) -> None:
+        for fused in self._functions:
+            fused.state.snapshot(snapshot, fused.operator.operator_id)
 
     def process_batch(self, batch: Batch, input_index: int) -> None:
         assert isinstance(batch, RowBatch)
@@ -98,4 +120,4 @@ class FusedOperator(StreamOperator):
         super().process_watermark(timestamp)
 
     def close(self) -> None:
-        close_functions([function for _, function in self._functions])
+        close_functions([fused.function for fused in self._functions])

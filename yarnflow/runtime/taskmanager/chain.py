@@ -26,12 +26,14 @@ from yarnflow.graph.operators import (
 from yarnflow.runtime.network.elements import Element
 from yarnflow.runtime.network.partition import HashPartition, Partition
 from yarnflow.runtime.operators.base import Emit, OperatorContext, StreamOperator, as_rows
-from yarnflow.runtime.operators.fused import ElementContext, FusedOperator
+from yarnflow.runtime.operators.fused import ElementContext, FusedFunction, FusedOperator
 from yarnflow.runtime.operators.isolation import own_all
 from yarnflow.runtime.operators.registry import make_operator
 from yarnflow.runtime.operators.source import SourceOperator
 from yarnflow.runtime.operators.timer_service import UnkeyedTimers
 from yarnflow.runtime.operators.user_functions import bind, close_functions, open_functions
+from yarnflow.runtime.state.restore import RestoredOperator
+from yarnflow.runtime.state.snapshot import TaskSnapshot
 from yarnflow.runtime.taskmanager.chain_compiler import MAX_DEPTH, CompiledTree, Kind, Route, Step
 from yarnflow.runtime.taskmanager.chain_time import connect_time, deliver
 
@@ -84,6 +86,14 @@ class RunningChain:
 
     # -- running ---------------------------------------------------------------------------------------------
 
+    def restore(self, find: Callable[[str], RestoredOperator]) -> None:
+        """Give the operators their state; `find` knows it by operator id. Before `open`."""
+        for operator in self.operators:
+            if isinstance(operator, FusedOperator):
+                operator.restore_all(find)
+            else:
+                operator.restore(find(operator.operator.operator_id))
+
     def open(self) -> None:
         """Open all operators, last to first, so that each finds its consumers ready."""
         open_functions(self._keys, self._context.runtime_context)
@@ -129,6 +139,26 @@ class RunningChain:
                 return False
             self._unfinished.popleft().finish()
         return True
+
+    def prepare_snapshot(self) -> None:
+        """A barrier is about to be handed on."""
+        for operator in self.operators:
+            operator.prepare_snapshot()
+
+    def snapshot(self, snapshot: TaskSnapshot) -> None:
+        """Gather the state of all operators."""
+        for operator in self.operators:
+            operator.snapshot(snapshot)
+
+    def checkpoint_completed(self, checkpoint_id: int) -> None:
+        """The checkpoint is complete everywhere."""
+        for operator in self.operators:
+            operator.checkpoint_completed(checkpoint_id)
+
+    def checkpoint_aborted(self, checkpoint_id: int) -> None:
+        """The checkpoint will not complete."""
+        for operator in self.operators:
+            operator.checkpoint_aborted(checkpoint_id)
 
     def drained(self) -> bool:
         """Whether nothing waits in an operator after `finish`."""
@@ -188,7 +218,7 @@ class RunningChain:
 
     def _fuse(self, root: int) -> FusedOperator:
         """Make one operator of the map-like ones from `root` on."""
-        functions: list[tuple[str, Any]] = []
+        functions: list[FusedFunction] = []
         timers = UnkeyedTimers(self._context.processing_time)
         consumers: list[Emit | HashPartition] = []
         routes: dict[int, Route] = {}
@@ -198,7 +228,7 @@ class RunningChain:
             spec = self._chain.operators[index].spec
             kind, method = _FUSABLE[type(spec)]
             function = spec.function  # type: ignore[attr-defined]
-            functions.append((self._chain.operators[index].name, function))
+            functions.append(FusedFunction(self._chain.operators[index], function))
             context = ElementContext(timers) if kind is Kind.PROCESS else None
             made = Step(index, kind, bind(function, method), context)
             convert = self._converter(index)
