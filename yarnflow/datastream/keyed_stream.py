@@ -17,7 +17,7 @@ from yarnflow.graph.job_graph import Partitioning
 from yarnflow.graph.transformations import PartitionTransformation
 
 if TYPE_CHECKING:
-    pass
+    from yarnflow.datastream.interval_join import IntervalJoin
 
 __all__ = ["KeyedStream"]
 
@@ -89,6 +89,18 @@ class KeyedStream(DataStream):
             width = len(record_type.get_field_types())
             if not -width <= field < width:
                 raise ProgramError(f"{kind}({field}): {record_type!r} has the fields 0 to {width - 1}")
+
+    # -- several streams ------------------------------------------------------------------------------------
+
+    def interval_join(self, other_stream: KeyedStream) -> IntervalJoin:
+        """Join with records of another keyed stream that have the same key and are near in event time. As in
+        Flink's Java API: `left.interval_join(right).between(lower, upper).process(function)`."""
+        from yarnflow.datastream.interval_join import IntervalJoin
+
+        if not isinstance(other_stream, KeyedStream):
+            raise TypeError(f"interval_join() needs a keyed stream (of key_by()), not {other_stream!r}")
+        self._check_same_program("interval_join", other_stream)
+        return IntervalJoin(self, other_stream)
 
     # -- as a stream ----------------------------------------------------------------------------------------
 

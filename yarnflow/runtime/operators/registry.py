@@ -11,6 +11,7 @@ from yarnflow.graph.operators import (
     CoMapSpec,
     CoProcessSpec,
     FilterExpressionSpec,
+    IntervalJoinSpec,
     KeyedProcessSpec,
     MapBatchesSpec,
     Operator,
@@ -19,6 +20,7 @@ from yarnflow.graph.operators import (
     SinkSpec,
     SourceSpec,
     TimestampsSpec,
+    WindowSpec,
 )
 from yarnflow.runtime.operators.aggregate import AdaptiveAggregateOperator
 from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
@@ -26,6 +28,7 @@ from yarnflow.runtime.operators.broadcast_process import make_broadcast
 from yarnflow.runtime.operators.co_map import CoFlatMapOperator, CoMapOperator
 from yarnflow.runtime.operators.co_process import UnkeyedOperator
 from yarnflow.runtime.operators.collect import CollectOperator
+from yarnflow.runtime.operators.interval_join import IntervalJoinOperator
 from yarnflow.runtime.operators.keyed_process import KeyedProcessOperator
 from yarnflow.runtime.operators.reduce import make_reduce
 from yarnflow.runtime.operators.sink import SinkOperator
@@ -52,6 +55,13 @@ def make_operator(operator: Operator, context: OperatorContext) -> StreamOperato
         return CoMapOperator(operator, context)
     if isinstance(spec, CoFlatMapSpec):
         return CoFlatMapOperator(operator, context)
+    if isinstance(spec, IntervalJoinSpec):
+        return IntervalJoinOperator(operator, context)
+    if isinstance(spec, WindowSpec):
+        # Many modules, which only workers with windows need.
+        from yarnflow.runtime.operators.window_factory import make_window
+
+        return make_window(operator, context)
     if isinstance(spec, AsyncSpec):
         # asyncio is only loaded in workers that need it.
         from yarnflow.runtime.operators.async_wait import AsyncWaitOperator
