@@ -19,7 +19,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _HALF = np.uint64(32)
 
 #: Python's hash of an int is the int itself below this (sys.hash_info.modulus on 64-bit builds).
-_IDENTITY = (1 << 61) - 1
+IDENTITY = (1 << 61) - 1
 
 #: Distinct keys whose hash is remembered.
 _REMEMBERED = 100_000
@@ -56,8 +56,8 @@ def _hash_column(column: pa.Array) -> Any:
     if pa.types.is_integer(column.type) and not column.null_count and len(column):
         values = column.to_numpy()
         # Both bounds as Python ints: a numpy comparison would round uint64 with negative bounds.
-        if int(values.min()) > -_IDENTITY and int(values.max()) < _IDENTITY:
-            return _hash_integers(values.astype(np.int64))
+        if int(values.min()) > -IDENTITY and int(values.max()) < IDENTITY:
+            return hash_integers(values.astype(np.int64))
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     encoded = column.dictionary_encode(null_encoding="encode")
@@ -67,7 +67,8 @@ def _hash_column(column: pa.Array) -> Any:
     return unique[encoded.indices.to_numpy()]
 
 
-def _hash_integers(values: Any) -> Any:
+def hash_integers(values: Any) -> Any:
+    """`stable_hash` of integers that are below IDENTITY in magnitude; numpy int64 in and out."""
     bits = np.where(values == -1, -2, values).astype(np.uint64)  # hash(-1) is -2
     return (((bits ^ (bits >> _HALF)) * _GOLDEN) >> _HALF).astype(np.int64)
 
