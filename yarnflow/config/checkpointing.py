@@ -6,6 +6,7 @@ from datetime import timedelta
 from enum import Enum
 
 from yarnflow.config.option import Option
+from yarnflow.config.values import MemorySize
 
 
 class CheckpointingMode(Enum):
@@ -23,8 +24,15 @@ class CheckpointRetention(Enum):
     NO_EXTERNALIZED_CHECKPOINTS = "NO_EXTERNALIZED_CHECKPOINTS"
 
 
+class CheckpointStorageKind(Enum):
+    """Where checkpoints go."""
+
+    JOBMANAGER = "jobmanager"
+    FILESYSTEM = "filesystem"
+
+
 class CheckpointingOptions:
-    """Checkpoints and savepoints. Read and checked; this version takes no checkpoints yet."""
+    """Checkpoints and savepoints."""
 
     INTERVAL = Option(
         "execution.checkpointing.interval",
@@ -66,12 +74,27 @@ class CheckpointingOptions:
         "Checkpoints that may fail in a row; one more and the job fails.",
         minimum=0,
     )
+    STORAGE = Option(
+        "execution.checkpointing.storage",
+        CheckpointStorageKind,
+        None,
+        "Where checkpoints go: `filesystem`, or the memory of the `jobmanager` (for small state: 5 MB per subtask "
+        "at most). Without it the file system if there is a directory for checkpoints.",
+        fallback=("state.checkpoint-storage",),
+    )
     DIR = Option(
         "execution.checkpointing.dir",
         str,
         None,
         "Directory of the checkpoints, on a file system that every process reaches.",
         fallback=("state.checkpoints.dir",),
+    )
+    INLINE_THRESHOLD = Option(
+        "execution.checkpointing.data-inline-threshold",
+        MemorySize,
+        MemorySize.parse("20k"),
+        "State of a subtask up to this size is stored in the checkpoint's metadata and not in a file of its own.",
+        fallback=("state.storage.fs.memory-threshold", "state.backend.fs.memory-threshold"),
     )
     SAVEPOINT_DIR = Option(
         "execution.checkpointing.savepoint-dir",
@@ -130,8 +153,17 @@ class CheckpointingOptions:
     )
 
 
+    HISTORY = Option(
+        "web.checkpoints.history",
+        int,
+        10,
+        "Checkpoints of a job that the dashboard and the REST API remember.",
+        minimum=0,
+    )
+
+
 class StateBackendOptions:
-    """Where keyed state lives while a job runs. Read and checked; this version has no keyed state yet."""
+    """Where keyed state lives while a job runs."""
 
     TYPE = Option(
         "state.backend.type",

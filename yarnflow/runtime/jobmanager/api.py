@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 from yarnflow.graph.job_graph import JobGraph
+from yarnflow.runtime.checkpoint.pending import RequestOutcome
+from yarnflow.runtime.checkpoint.settings import CheckpointSettings
+from yarnflow.runtime.checkpoint.statistics import CheckpointsView
 from yarnflow.runtime.jobmanager.driver import FinalStatus
 from yarnflow.runtime.jobmanager.views import (
     ClusterOverview,
@@ -22,6 +25,7 @@ from yarnflow.runtime.jobmanager.views import (
     LogFile,
     TaskManagerView,
 )
+from yarnflow.runtime.rpc.checkpoint_messages import StopMode
 
 
 class DispatcherGateway(Protocol):
@@ -61,6 +65,38 @@ class DispatcherGateway(Protocol):
         memory is freed and the workers may send more. The same token again repeats the same page (a lost
         answer loses nothing). Raises JobNotFoundError; ProtocolError for a token that was never handed
         out or was acknowledged already."""
+
+    # -- checkpoints and savepoints ----------------------------------------------------------------------
+
+    async def trigger_savepoint(
+        self, job_id: str, directory: str | None = None, stop: StopMode = StopMode.NO, cancel: bool = False
+    ) -> str:
+        """Begin a savepoint; returns the id to ask for its outcome.
+
+        Args:
+            directory: the savepoint gets a directory of its own in it; None: as configured.
+            stop: whether the job ends with it.
+            cancel: cancel the job when the savepoint is there.
+
+        Raises JobNotFoundError; CheckpointError: the job has ended, or no directory is known."""
+
+    async def trigger_checkpoint(self, job_id: str) -> str:
+        """Begin a checkpoint; returns the id to ask for its outcome. Raises as `trigger_savepoint`."""
+
+    async def snapshot_outcome(self, job_id: str, request_id: str) -> RequestOutcome | None:
+        """What became of a savepoint or checkpoint; None for an unknown id. Raises JobNotFoundError."""
+
+    async def checkpoints(self, job_id: str) -> CheckpointsView:
+        """A job's checkpoints. Raises JobNotFoundError."""
+
+    async def checkpoint_settings(self, job_id: str) -> CheckpointSettings:
+        """How a job's checkpoints are taken. Raises JobNotFoundError."""
+
+    async def dispose_savepoint(self, path: str) -> str:
+        """Begin to delete a savepoint; returns the id to ask for the outcome."""
+
+    async def disposal_outcome(self, request_id: str) -> RequestOutcome | None:
+        """What became of it; None for an unknown id."""
 
     # -- blobs -------------------------------------------------------------------------------------------
 

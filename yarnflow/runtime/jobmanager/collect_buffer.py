@@ -7,6 +7,10 @@ to the workers: a slow client slows the job down instead of filling memory here.
 Without checkpoints a restarted task sends its records again from the start. What the client has not seen is
 simply forgotten; once it has seen something of a task that restarts, the results cannot be right any more, and
 the job fails with that explanation (Flink does the same).
+
+With checkpoints records are held back until a checkpoint is complete whose barrier came after them: then no
+restart sends them again. Held records are acknowledged at once, because the barrier that releases them waits
+behind them; only released ones that the client does not fetch slow the job down.
 """
 
 from __future__ import annotations
@@ -21,19 +25,53 @@ from yarnflow.runtime.rpc.messages import CollectedRows
 #: Bytes of records in one page, at most (one message is always taken whole).
 PAGE_BYTES = 8 << 20
 
+#: Released bytes that may wait for the client before workers wait too, when checkpoints are taken.
+WAITING_BYTES = 64 << 20
+
 
 class CollectBuffer:
-    """Messages of one collect id."""
+    """Messages of one collect id.
 
-    def __init__(self) -> None:
+    Args:
+        checkpointed: records wait for checkpoints.
+    """
+
+    def __init__(self, checkpointed: bool = False) -> None:
+        self._checkpointed = checkpointed
+        self._held: deque[CollectedRows] = deque()
         self._waiting: deque[CollectedRows] = deque()
+        self._waiting_bytes = 0
+        self._released = 0
         self._page: tuple[CollectedRows, ...] = ()
         self._token = 0
         self._seen: set[str] = set()
+        #: Newest sequence of each attempt that is not acknowledged to its worker.
+        self._unacknowledged: dict[str, int] = {}
 
     def add(self, message: CollectedRows) -> None:
         """A worker sent records."""
+        if not self._checkpointed:
+            self._waiting.append(message)
+            return
+        self._unacknowledged[message.execution_id] = message.sequence
+        if message.checkpoint_id < self._released:
+            self._release(message)
+        else:
+            self._held.append(message)
+
+    def release(self, checkpoint_id: int | None) -> None:
+        """A checkpoint is complete: records from before its barrier may go. None: all may."""
+        held, self._held = self._held, deque()
+        for message in held:
+            if checkpoint_id is None or message.checkpoint_id < checkpoint_id:
+                self._release(message)
+            else:
+                self._held.append(message)
+        self._released = max(self._released, checkpoint_id or 0)
+
+    def _release(self, message: CollectedRows) -> None:
         self._waiting.append(message)
+        self._waiting_bytes += len(message.rows)
 
     @property
     def empty(self) -> bool:
@@ -53,10 +91,18 @@ class CollectBuffer:
             "reading the same results?"
         )
 
-    def acknowledge(self) -> list[tuple[str, int]]:
-        """The client has the current page: (execution id, sequence) up to which workers may forget."""
-        newest = {message.execution_id: message.sequence for message in self._page}
+    def client_has_page(self) -> None:
+        """The client asked for the next page: it has the current one."""
+        if not self._checkpointed:
+            for message in self._page:
+                self._unacknowledged[message.execution_id] = message.sequence
         self._page = ()
+
+    def acknowledge(self) -> list[tuple[str, int]]:
+        """(execution id, sequence) up to which workers may forget now."""
+        if self._waiting_bytes > WAITING_BYTES and self._checkpointed:
+            return []
+        newest, self._unacknowledged = self._unacknowledged, {}
         return list(newest.items())
 
     def fetch(self, token: int, ended: bool) -> CollectedPage:
@@ -69,6 +115,7 @@ class CollectBuffer:
                 size += len(message.rows)
                 taken.append(message)
             self._page = tuple(taken)
+            self._waiting_bytes -= size
             self._seen.update(message.execution_id for message in taken)
             if taken:
                 self._token += 1
@@ -77,7 +124,14 @@ class CollectBuffer:
         )
 
     def forget(self, execution_ids: Iterable[str]) -> bool:
-        """These attempts will begin anew. Returns False when the client has seen records of one."""
+        """These attempts will begin anew. Returns False when their successors would repeat what the client has
+        seen."""
         gone = set(execution_ids)
+        for execution_id in gone:
+            self._unacknowledged.pop(execution_id, None)
+        if self._checkpointed:
+            # Released records are from before the checkpoint that the successors start from.
+            self._held = deque(message for message in self._held if message.execution_id not in gone)
+            return True
         self._waiting = deque(message for message in self._waiting if message.execution_id not in gone)
         return not (gone & self._seen)

@@ -18,11 +18,22 @@ import yarnflow
 from yarnflow.config.checkpointing import CheckpointingOptions
 from yarnflow.config.configuration import Configuration
 from yarnflow.config.jobmanager import JobManagerOptions
-from yarnflow.errors import ConfigurationError, JobNotFoundError, JobSubmissionError
+from yarnflow.errors import (
+    CheckpointError,
+    ConfigurationError,
+    JobNotFoundError,
+    JobSubmissionError,
+    YarnflowError,
+)
 from yarnflow.graph.job_graph import JobGraph
+from yarnflow.runtime.checkpoint.coordinator_machine import CoordinatorMachine
+from yarnflow.runtime.checkpoint.pending import RequestOutcome
+from yarnflow.runtime.checkpoint.settings import CheckpointSettings
+from yarnflow.runtime.checkpoint.statistics import CheckpointsView
 from yarnflow.runtime.clock import Clock
 from yarnflow.runtime.jobmanager import restart_strategy
 from yarnflow.runtime.jobmanager.blob_store import BlobStore
+from yarnflow.runtime.jobmanager.checkpoint_coordinator import Disposals, checkpoints_of_job
 from yarnflow.runtime.jobmanager.dispatcher_machine import (
     CancelJob,
     DispatcherEffect,
@@ -44,10 +55,8 @@ from yarnflow.runtime.jobmanager.job_master_events import (
     CancelRequested,
     JobStarted,
 )
-from yarnflow.runtime.jobmanager.job_master_machine import (
-    JobMasterMachine,
-    JobMasterSettings,
-)
+from yarnflow.runtime.jobmanager.job_master_machine import JobMasterMachine
+from yarnflow.runtime.jobmanager.job_master_settings import JobMasterSettings
 from yarnflow.runtime.jobmanager.resource_manager import ResourceManager
 from yarnflow.runtime.jobmanager.views import (
     ClusterOverview,
@@ -59,6 +68,7 @@ from yarnflow.runtime.jobmanager.views import (
     TaskManagerView,
 )
 from yarnflow.runtime.log_files import list_log_files, read_log_file
+from yarnflow.runtime.rpc.checkpoint_messages import StopMode
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +103,7 @@ class Dispatcher:
         self._started = clock()
         self._jobs: dict[str, JobMaster] = {}
         self._closing: set[asyncio.Future[None]] = set()
+        self._disposals = Disposals()
         #: Resolves when the cluster shall end: how, and what to say about it.
         self.end: asyncio.Future[tuple[FinalStatus, str]] = asyncio.get_running_loop().create_future()
 
@@ -109,6 +120,7 @@ class Dispatcher:
                 raise JobSubmissionError(
                     f"job {job_graph.job_id} needs {artifact.name} ({artifact.sha256}), which was not uploaded"
                 )
+        job_graph, checkpoints = await self._checkpoints_of(job_graph)
         machine = self._job_machine(job_graph)
         # From here to the end there is no await: nobody else can submit the same id in between.
         effects = self._machine.handle(JobSubmitted(job_graph.job_id), self._clock())
@@ -116,7 +128,9 @@ class Dispatcher:
             if isinstance(effect, RefuseJob):
                 raise JobSubmissionError(effect.reason)
             if isinstance(effect, StartJob):
-                job_master = JobMaster(machine, self._resource_manager, self._clock, self._job_ended)
+                job_master = JobMaster(
+                    machine, checkpoints, self._resource_manager, self._clock, self._job_ended
+                )
                 self._jobs[job_graph.job_id] = job_master
                 logger.info("job %s (%s) was submitted", job_graph.job_id, job_graph.name)
                 job_master.post(JobStarted())
@@ -124,13 +138,22 @@ class Dispatcher:
                 self._perform(effect)
         return job_graph.job_id
 
+    async def _checkpoints_of(self, job_graph: JobGraph) -> tuple[JobGraph, CoordinatorMachine]:
+        """The coordinator of a job, and the job fitted to what it starts from."""
+        config = self._config.merge(job_graph.config)
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(None, checkpoints_of_job, job_graph, config)
+        except YarnflowError as error:
+            raise JobSubmissionError(f"job {job_graph.job_id} ({job_graph.name}): {error}") from error
+
     def _job_machine(self, job_graph: JobGraph) -> JobMasterMachine:
         config = self._config.merge(job_graph.config)
         try:
             settings = JobMasterSettings(
                 strategy=restart_strategy.from_config(
                     config,
-                    checkpointing=config.get(CheckpointingOptions.INTERVAL) is not None,
+                    checkpointing=config[CheckpointingOptions.INTERVAL] is not None,
                     random=random.random,
                 ),
                 config=config.to_dict(),
@@ -167,6 +190,45 @@ class Dispatcher:
     ) -> CollectedPage:
         """See DispatcherGateway."""
         return await self._job(job_id).collect(collect_id, token, timeout)
+
+    # -- checkpoints and savepoints ----------------------------------------------------------------------
+
+    async def trigger_savepoint(
+        self, job_id: str, directory: str | None = None, stop: StopMode = StopMode.NO, cancel: bool = False
+    ) -> str:
+        """See DispatcherGateway."""
+        return await self._running_job(job_id).checkpoints.request(True, directory, stop, cancel)
+
+    async def trigger_checkpoint(self, job_id: str) -> str:
+        """See DispatcherGateway."""
+        return await self._running_job(job_id).checkpoints.request(False, None)
+
+    async def snapshot_outcome(self, job_id: str, request_id: str) -> RequestOutcome | None:
+        """See DispatcherGateway."""
+        return self._job(job_id).checkpoints.machine.requests.get(request_id)
+
+    async def checkpoints(self, job_id: str) -> CheckpointsView:
+        """See DispatcherGateway."""
+        return self._job(job_id).checkpoints.machine.statistics.view()
+
+    async def checkpoint_settings(self, job_id: str) -> CheckpointSettings:
+        """See DispatcherGateway."""
+        return self._job(job_id).checkpoints.machine.settings
+
+    async def dispose_savepoint(self, path: str) -> str:
+        """See DispatcherGateway."""
+        return self._disposals.begin(path)
+
+    async def disposal_outcome(self, request_id: str) -> RequestOutcome | None:
+        """See DispatcherGateway."""
+        return self._disposals.outcomes.get(request_id)
+
+    def _running_job(self, job_id: str) -> JobMaster:
+        job_master = self._job(job_id)
+        status = job_master.machine.status
+        if status.terminal:
+            raise CheckpointError(f"job {job_id} is {status.value}: only a running job has checkpoints to take")
+        return job_master
 
     def _job(self, job_id: str) -> JobMaster:
         self._handle(Tick())
@@ -250,6 +312,7 @@ class Dispatcher:
             await job_master.close()
         if self._closing:
             await asyncio.wait(self._closing)
+        await self._disposals.close()
 
     # -- events and effects ------------------------------------------------------------------------------
 

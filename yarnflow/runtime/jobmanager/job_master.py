@@ -1,4 +1,4 @@
-"""The shell of one job: a mailbox around job_master_machine, timers, and the records clients collect.
+"""The shell of one job: a mailbox around job_master_machine, its checkpoints, and the records clients collect.
 
 Decides nothing. Created by the dispatcher, fed by the resource manager (slots, reports of workers).
 """
@@ -7,30 +7,47 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from typing import Protocol
 
 from yarnflow.errors import ProtocolError
+from yarnflow.runtime.checkpoint.coordinator_events import (
+    CoordinatorEvent,
+    JobMoved,
+    RestoreFailed,
+    TaskMoved,
+    TimePassed,
+)
+from yarnflow.runtime.checkpoint.coordinator_machine import CoordinatorMachine
 from yarnflow.runtime.clock import Clock
 from yarnflow.runtime.jobmanager import job_master_events, job_views
+from yarnflow.runtime.jobmanager.checkpoint_coordinator import CheckpointCoordinator
 from yarnflow.runtime.jobmanager.collect_buffer import CollectBuffer
 from yarnflow.runtime.jobmanager.job_master_events import (
     CancelExecution,
+    CancelRequested,
     DeclareSlots,
     Deploy,
+    ExecutionMoved,
+    ExecutionReported,
     ForgetResults,
     JobBroken,
     JobEnded,
     JobMasterEffect,
     JobMasterEvent,
     ReturnSlot,
+    StatusMoved,
     WakeUp,
 )
-from yarnflow.runtime.jobmanager.job_master_machine import (
-    JobMasterMachine,
-)
+from yarnflow.runtime.jobmanager.job_master_machine import JobMasterMachine
 from yarnflow.runtime.jobmanager.views import CollectedPage, JobDetail, JobOverview, JobResult
 from yarnflow.runtime.mailbox import Mailbox
+from yarnflow.runtime.rpc.checkpoint_messages import (
+    CheckpointAcknowledged,
+    CheckpointDeclined,
+    InputEnded,
+)
 from yarnflow.runtime.rpc.messages import (
     CancelTask,
     CollectAcknowledged,
@@ -39,8 +56,22 @@ from yarnflow.runtime.rpc.messages import (
     Message,
     TaskFailure,
 )
+from yarnflow.runtime.states import JobStatus
 
 logger = logging.getLogger(__name__)
+
+#: How the failure of a task begins that could not read its state (errors.CheckpointCorruptedError).
+_DAMAGED_STATE = re.compile(r"(?:[\w.]+\.)?CheckpointCorruptedError\b")
+
+#: What arrives in the mailbox of a job.
+JobInput = (
+    JobMasterEvent
+    | CoordinatorEvent
+    | CollectedRows
+    | CheckpointAcknowledged
+    | CheckpointDeclined
+    | InputEnded
+)
 
 
 class SlotProvider(Protocol):
@@ -61,6 +92,7 @@ class JobMaster:
 
     Args:
         machine: decides.
+        checkpoints: decides about checkpoints.
         slots: the resource manager.
         clock: the time.
         ended: called once, when the job has reached its terminal state.
@@ -69,11 +101,13 @@ class JobMaster:
     def __init__(
         self,
         machine: JobMasterMachine,
+        checkpoints: CoordinatorMachine,
         slots: SlotProvider,
         clock: Clock,
         ended: Callable[[JobMaster], None],
     ) -> None:
         self.machine = machine
+        self.checkpoints = CheckpointCoordinator(checkpoints, self, clock)
         self._slots = slots
         self._clock = clock
         self._on_ended = ended
@@ -84,7 +118,7 @@ class JobMaster:
         self._rows_arrived = asyncio.Event()
         #: Which TaskManager runs an execution: where acknowledgements go.
         self._places: dict[str, str] = {}
-        self._mailbox: Mailbox[JobMasterEvent | CollectedRows] = Mailbox(
+        self._mailbox: Mailbox[JobInput] = Mailbox(
             f"job-{machine.job.job_id}", self._handle, self._broken
         )
 
@@ -93,7 +127,7 @@ class JobMaster:
         """32 hex digits."""
         return self.machine.job.job_id
 
-    def post(self, event: JobMasterEvent | CollectedRows) -> None:
+    def post(self, event: JobInput) -> None:
         """Something happened."""
         self._mailbox.post(event)
 
@@ -102,6 +136,7 @@ class JobMaster:
         for timer in self._timers:
             timer.cancel()
         await self._mailbox.close()
+        await self.checkpoints.close()
 
     # -- questions ---------------------------------------------------------------------------------------
 
@@ -123,10 +158,11 @@ class JobMaster:
 
     async def collect(self, collect_id: str, token: int, timeout: float | None) -> CollectedPage:
         """Fetch records; see DispatcherGateway.collect."""
-        buffer = self._buffers.setdefault(collect_id, CollectBuffer())
+        buffer = self._buffer(collect_id)
         deadline = None if timeout is None else self._loop.time() + timeout
         if buffer.is_new(token):
             # Acknowledge now and not when the next records are there: their senders may wait for it.
+            buffer.client_has_page()
             self._acknowledge(buffer)
             while buffer.empty and not self._end.is_set():
                 left = None if deadline is None else deadline - self._loop.time()
@@ -144,6 +180,9 @@ class JobMaster:
                 raise ProtocolError(f"two clients read the results {collect_id} of job {self.job_id}")
         return buffer.fetch(token, self._end.is_set())
 
+    def _buffer(self, collect_id: str) -> CollectBuffer:
+        return self._buffers.setdefault(collect_id, CollectBuffer(self.checkpoints.periodic))
+
     def _acknowledge(self, buffer: CollectBuffer) -> None:
         for execution_id, sequence in buffer.acknowledge():
             place = self._places.get(execution_id)
@@ -152,21 +191,44 @@ class JobMaster:
 
     # -- events and effects ------------------------------------------------------------------------------
 
-    def _handle(self, event: JobMasterEvent | CollectedRows) -> None:
+    def _handle(self, event: JobInput) -> None:
         if isinstance(event, CollectedRows):
             if event.execution_id in self.machine.graph.by_execution:
-                self._buffers.setdefault(event.collect_id, CollectBuffer()).add(event)
+                buffer = self._buffer(event.collect_id)
+                buffer.add(event)
+                self._acknowledge(buffer)
                 self._rows_arrived.set()
             return
+        if not isinstance(event, JobMasterEvent):
+            self.checkpoints.handle(event)
+            self._log()
+            return
+        if (
+            isinstance(event, ExecutionReported)
+            and event.failure is not None
+            and _DAMAGED_STATE.match(event.failure.message)
+        ):
+            # Before the restart is decided: it must not start from there again.
+            self.checkpoints.handle(RestoreFailed(event.execution_id, event.failure.message))
         for effect in self.machine.handle(event, self._clock()):
             self._perform(effect)
+        self._log()
+
+    def _log(self) -> None:
         for entry in self.machine.log.take_new():
             logger.info("job %s: %s (%s)", self.job_id, entry.what, entry.cause)
 
     def _perform(self, effect: JobMasterEffect) -> None:
         if isinstance(effect, Deploy):
             self._places[effect.deployment.execution_id] = effect.slot.taskmanager_id
-            self._slots.send(effect.slot.taskmanager_id, DeployTask(effect.slot.allocation_id, effect.deployment))
+            deployment = self.checkpoints.with_state(effect.deployment)
+            self._slots.send(effect.slot.taskmanager_id, DeployTask(effect.slot.allocation_id, deployment))
+        elif isinstance(effect, ExecutionMoved):
+            self.checkpoints.handle(
+                TaskMoved(effect.vertex_id, effect.subtask_index, effect.execution_id, effect.state)
+            )
+        elif isinstance(effect, StatusMoved):
+            self.checkpoints.handle(JobMoved(effect.status))
         elif isinstance(effect, CancelExecution):
             self._slots.send(effect.slot.taskmanager_id, CancelTask(effect.execution_id))
         elif isinstance(effect, DeclareSlots):
@@ -174,18 +236,57 @@ class JobMaster:
         elif isinstance(effect, ReturnSlot):
             self._slots.return_slot(effect.allocation_id)
         elif isinstance(effect, job_master_events.WakeAt):
-            self._wake_at(effect.time)
+            self._wake_at(effect.time, WakeUp())
         elif isinstance(effect, ForgetResults):
             self._forget(effect.execution_ids)
         elif isinstance(effect, JobEnded):
+            if effect.status is JobStatus.FINISHED:
+                self.release_results(None)
             self._end.set()
             self._rows_arrived.set()
             self._on_ended(self)
 
-    def _wake_at(self, time: float) -> None:
+    # -- what the coordinator of checkpoints wants ----------------------------------------------------------
+
+    def post_to_checkpoints(self, event: CoordinatorEvent) -> None:
+        """See CheckpointedJob."""
+        self.post(event)
+
+    def wake_checkpoints_at(self, time: float) -> None:
+        """See CheckpointedJob."""
+        self._wake_at(time, TimePassed())
+
+    def send_to_task(self, execution_id: str, message: Message) -> None:
+        """See CheckpointedJob."""
+        place = self._places.get(execution_id)
+        if place is not None:
+            self._slots.send(place, message)
+
+    def fail(self, reason: str, retryable: bool) -> None:
+        """See CheckpointedJob."""
+        self.post(JobBroken(TaskFailure(reason, reason, retryable=retryable)))
+
+    def cancel(self) -> None:
+        """See CheckpointedJob."""
+        self.post(CancelRequested())
+
+    def release_results(self, checkpoint_id: int | None) -> None:
+        """See CheckpointedJob; None: the job has finished, nothing can be taken back."""
+        for buffer in self._buffers.values():
+            buffer.release(checkpoint_id)
+            self._acknowledge(buffer)
+        self._rows_arrived.set()
+
+    def note(self, what: str, cause: str) -> None:
+        """See CheckpointedJob."""
+        self.machine.log.add(self._clock(), what, cause)
+
+    # -- timers and results ------------------------------------------------------------------------------
+
+    def _wake_at(self, time: float, event: WakeUp | TimePassed) -> None:
         def wake() -> None:
             self._timers.discard(timer)
-            self.post(WakeUp())
+            self.post(event)
 
         # A little late rather than early: the machine compares with the same clock.
         timer = self._loop.call_later(max(0.0, time - self._clock()) + 0.001, wake)
@@ -198,8 +299,8 @@ class JobMaster:
             if not buffer.forget(execution_ids):
                 text = (
                     f"tasks restarted after the client had read some of their results ({collect_id}); "
-                    "without checkpoints they would come twice. Write to a sink, or do not restart "
-                    "(restart-strategy.type: none)"
+                    "without checkpoints they would come twice. Take checkpoints, write to a sink, or do not "
+                    "restart (restart-strategy.type: none)"
                 )
                 if self.machine.exceptions:
                     text += f". They restarted because of: {self.machine.exceptions[0].failure.message}"
@@ -212,6 +313,7 @@ class JobMaster:
         for allocation in self.machine.abandon(failure, self._clock()):
             self._slots.return_slot(allocation)
         self._slots.declare_slots(self, 0)
+        self.checkpoints.handle(JobMoved(JobStatus.FAILED))
         self._end.set()
         self._rows_arrived.set()
         self._on_ended(self)

@@ -70,8 +70,8 @@ class CancelRequested(JobMasterEvent):
 
 @dataclass(frozen=True)
 class JobBroken(JobMasterEvent):
-    """The job cannot go on for a reason outside its tasks (its results cannot be delivered exactly once,
-    an error of the runtime). No restart."""
+    """The job cannot go on for a reason outside its tasks (too many checkpoints failed, its results cannot be
+    delivered exactly once). It restarts as a whole when the failure is retryable and the strategy allows."""
 
     failure: TaskFailure
 
@@ -87,6 +87,23 @@ class WakeUp(JobMasterEvent):
 @dataclass(frozen=True)
 class JobMasterEffect:
     """Base of what the shell shall do."""
+
+
+@dataclass(frozen=True)
+class StatusMoved(JobMasterEffect):
+    """The job has entered a state: news for the coordinator of its checkpoints."""
+
+    status: JobStatus
+
+
+@dataclass(frozen=True)
+class ExecutionMoved(JobMasterEffect):
+    """The current attempt of a subtask has entered a state: likewise."""
+
+    vertex_id: str
+    subtask_index: int
+    execution_id: str
+    state: ExecutionState
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from yarnflow.runtime.jobmanager.job_master_events import (
     CancelRequested,
     DeclareSlots,
     Deploy,
+    ExecutionMoved,
     ExecutionReported,
     ForgetResults,
     JobBroken,
@@ -43,10 +44,11 @@ from yarnflow.runtime.jobmanager.job_master_events import (
     ReturnSlot,
     SlotGranted,
     SlotsGone,
+    StatusMoved,
     WakeAt,
     WakeUp,
 )
-from yarnflow.runtime.jobmanager.restart_strategy import RestartStrategy
+from yarnflow.runtime.jobmanager.job_master_settings import JobMasterSettings
 from yarnflow.runtime.jobmanager.transitions import TransitionLog
 from yarnflow.runtime.jobmanager.views import ExceptionView
 from yarnflow.runtime.rpc.messages import TaskFailure
@@ -59,25 +61,6 @@ class _Failover:
 
     subtasks: set[Subtask]
     restart_at: float
-
-
-@dataclass(frozen=True)
-class JobMasterSettings:
-    """What a job master needs to know.
-
-    Attributes:
-        strategy: of this job.
-        config: the job's effective configuration, handed to its tasks.
-        attempts_history: earlier attempts remembered per subtask.
-        exception_history: failures remembered.
-        failover_full: restart the whole job instead of the region.
-    """
-
-    strategy: RestartStrategy
-    config: dict[str, str]
-    attempts_history: int = 16
-    exception_history: int = 16
-    failover_full: bool = False
 
 
 class JobMasterMachine:
@@ -137,8 +120,7 @@ class JobMasterMachine:
                 self._cancel_job()
             elif isinstance(event, JobBroken):
                 self._cause = event.failure.message
-                self.exceptions.appendleft(ExceptionView(self._now, event.failure))
-                self._fail_job()
+                self._break(event.failure)
             elif isinstance(event, WakeUp):
                 self._cause = "the pause before the restart is over"
             self._restart_due()
@@ -388,6 +370,15 @@ class JobMasterMachine:
 
     # -- the end -----------------------------------------------------------------------------------------
 
+    def _break(self, failure: TaskFailure) -> None:
+        entry = ExceptionView(self._now, failure)
+        if failure.retryable:
+            if self.status in (JobStatus.RUNNING, JobStatus.RESTARTING):
+                self._fail_over(self.graph.all, entry)
+            return
+        self.exceptions.appendleft(entry)
+        self._fail_job()
+
     def _cancel_job(self) -> None:
         if self.status is JobStatus.CANCELLING:
             return
@@ -438,6 +429,7 @@ class JobMasterMachine:
         self.status = status
         self.timestamps[status] = self._now
         self.last_modification = self._now
+        self._effects.append(StatusMoved(status))
 
     def _move(self, subtask: Subtask, state: ExecutionState, cause: str = "") -> None:
         execution = subtask.current
@@ -450,6 +442,9 @@ class JobMasterMachine:
         execution.state = state
         execution.timestamps[state] = self._now
         self.last_modification = self._now
+        self._effects.append(
+            ExecutionMoved(subtask.vertex.vertex_id, subtask.index, execution.execution_id, state)
+        )
 
     # -- when an event could not be handled (a bug) ------------------------------------------------------
 

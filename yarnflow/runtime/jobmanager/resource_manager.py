@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from yarnflow.runtime.clock import Clock
 from yarnflow.runtime.jobmanager import slot_manager_events
 from yarnflow.runtime.jobmanager.driver import FinalStatus, ResourceDriver, WorkerSpec
-from yarnflow.runtime.jobmanager.job_master import JobMaster
+from yarnflow.runtime.jobmanager.job_master import JobInput, JobMaster
 from yarnflow.runtime.jobmanager.job_master_events import (
     ExecutionReported,
     MetricsReported,
@@ -55,6 +55,11 @@ from yarnflow.runtime.jobmanager.slots import (
 from yarnflow.runtime.jobmanager.views import LogFile, TaskManagerView
 from yarnflow.runtime.mailbox import Mailbox
 from yarnflow.runtime.rpc.channel import Connection, Receiver
+from yarnflow.runtime.rpc.checkpoint_messages import (
+    CheckpointAcknowledged,
+    CheckpointDeclined,
+    InputEnded,
+)
 from yarnflow.runtime.rpc.messages import (
     CollectedRows,
     Disconnect,
@@ -237,7 +242,7 @@ class ResourceManager:
                     message.accumulators,
                 ),
             )
-        elif isinstance(message, CollectedRows):
+        elif isinstance(message, CollectedRows | CheckpointAcknowledged | CheckpointDeclined | InputEnded):
             self._to_job(message.execution_id, message)
         elif isinstance(message, HeartbeatReply):
             session.memory_used = message.memory_used
@@ -276,7 +281,7 @@ class ResourceManager:
         self._farewells.add(farewell)
         farewell.add_done_callback(self._farewells.discard)
 
-    def _to_job(self, execution_id: str, event: ExecutionReported | CollectedRows) -> None:
+    def _to_job(self, execution_id: str, event: JobInput) -> None:
         job = self._jobs.get(execution_id.partition("_")[0])
         if job is not None:
             job.post(event)

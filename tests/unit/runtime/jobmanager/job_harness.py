@@ -21,10 +21,8 @@ from yarnflow.runtime.jobmanager.job_master_events import (
     WakeAt,
     WakeUp,
 )
-from yarnflow.runtime.jobmanager.job_master_machine import (
-    JobMasterMachine,
-    JobMasterSettings,
-)
+from yarnflow.runtime.jobmanager.job_master_machine import JobMasterMachine
+from yarnflow.runtime.jobmanager.job_master_settings import JobMasterSettings
 from yarnflow.runtime.jobmanager.restart_strategy import NoRestart, RestartStrategy
 from yarnflow.runtime.rpc.messages import DataAddress, TaskDeployment, TaskFailure
 from yarnflow.runtime.states import ExecutionState, JobStatus

@@ -20,6 +20,7 @@ def test_pages_come_in_order_and_are_acknowledged_by_the_next_token():
     assert page.batches == (b"\0", b"\1")
     assert page.token == 1
     assert buffer.is_new(1)
+    buffer.client_has_page()
     assert buffer.acknowledge() == [("e", 1)]
     assert buffer.acknowledge() == []
 

@@ -425,9 +425,20 @@ def test_cancel_while_failing():
     assert harness.ended is JobStatus.CANCELED
 
 
+def test_a_job_that_broke_for_a_while_restarts_as_a_whole():
+    harness = running(strategy=FixedDelay(10, 0.0))
+    before = len(harness.deployed)
+    harness.send(JobBroken(TaskFailure("3 checkpoints failed in a row", "")))
+    assert harness.status is JobStatus.RESTARTING
+    harness.confirm_cancels()
+    harness.pass_time(1.0)
+    assert harness.status is JobStatus.RUNNING
+    assert len(harness.deployed) == 2 * before
+
+
 def test_a_broken_job_fails_without_restart():
     harness = running(strategy=FixedDelay(10, 0.0))
-    harness.send(JobBroken(TaskFailure("results would come twice", "")))
+    harness.send(JobBroken(TaskFailure("results would come twice", "", retryable=False)))
     harness.confirm_cancels()
     assert harness.ended is JobStatus.FAILED
 
