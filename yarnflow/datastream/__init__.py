@@ -5,7 +5,8 @@
     env.execute()
 
 stream_execution_environment.py  where a program begins and is executed
-stream.py, keyed_stream.py, connected_streams.py, stream_sink.py   streams (data_stream.py: all of them)
+stream.py, keyed_stream.py, connected_streams.py, broadcast_streams.py, stream_sink.py
+                                 streams (data_stream.py: all of them)
 async_data_stream.py             records that wait for other systems
 functions.py                     what users implement (the classes live in yarnflow.functions)
 connectors/, formats/            sources, sinks and how bytes become records
@@ -16,6 +17,8 @@ from typing import Any
 from yarnflow.datastream import not_yet
 from yarnflow.datastream.async_data_stream import AsyncDataStream
 from yarnflow.datastream.data_stream import (
+    BroadcastConnectedStream,
+    BroadcastStream,
     CloseableIterator,
     ConnectedStreams,
     DataStream,
@@ -28,11 +31,18 @@ from yarnflow.datastream.functions import (
     AsyncFunction,
     AsyncRetryPredicate,
     AsyncRetryStrategy,
+    BaseBroadcastProcessFunction,
+    BroadcastProcessFunction,
     CoFlatMapFunction,
     CoMapFunction,
+    CoProcessFunction,
     FilterFunction,
     FlatMapFunction,
     Function,
+    KeyedBroadcastProcessFunction,
+    KeyedCoProcessFunction,
+    KeyedProcessFunction,
+    KeyedStateStore,
     KeySelector,
     MapFunction,
     Partitioner,
@@ -44,6 +54,7 @@ from yarnflow.datastream.slot_sharing_group import MemorySize, SlotSharingGroup
 from yarnflow.datastream.stream_execution_environment import StreamExecutionEnvironment
 from yarnflow.functions.expressions import col, lit
 from yarnflow.functions.output_tag import OutputTag
+from yarnflow.functions.timers import TimeDomain, TimerService
 
 __all__ = [
     "AggregateFunction",
@@ -51,9 +62,14 @@ __all__ = [
     "AsyncFunction",
     "AsyncRetryPredicate",
     "AsyncRetryStrategy",
+    "BaseBroadcastProcessFunction",
+    "BroadcastConnectedStream",
+    "BroadcastProcessFunction",
+    "BroadcastStream",
     "CloseableIterator",
     "CoFlatMapFunction",
     "CoMapFunction",
+    "CoProcessFunction",
     "ConnectedStreams",
     "DataStream",
     "DataStreamSink",
@@ -61,6 +77,10 @@ __all__ = [
     "FlatMapFunction",
     "Function",
     "KeySelector",
+    "KeyedBroadcastProcessFunction",
+    "KeyedCoProcessFunction",
+    "KeyedProcessFunction",
+    "KeyedStateStore",
     "KeyedStream",
     "MapFunction",
     "MemorySize",
@@ -72,6 +92,8 @@ __all__ = [
     "RuntimeExecutionMode",
     "SlotSharingGroup",
     "StreamExecutionEnvironment",
+    "TimeDomain",
+    "TimerService",
     "col",
     "lit",
 ]

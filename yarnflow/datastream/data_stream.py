@@ -1,9 +1,18 @@
 """All kinds of streams under the module name of PyFlink."""
 
+from yarnflow.datastream.broadcast_streams import BroadcastConnectedStream, BroadcastStream
 from yarnflow.datastream.closeable_iterator import CloseableIterator
 from yarnflow.datastream.connected_streams import ConnectedStreams
 from yarnflow.datastream.keyed_stream import KeyedStream
 from yarnflow.datastream.stream import DataStream
 from yarnflow.datastream.stream_sink import DataStreamSink
 
-__all__ = ["CloseableIterator", "ConnectedStreams", "DataStream", "DataStreamSink", "KeyedStream"]
+__all__ = [
+    "BroadcastConnectedStream",
+    "BroadcastStream",
+    "CloseableIterator",
+    "ConnectedStreams",
+    "DataStream",
+    "DataStreamSink",
+    "KeyedStream",
+]

@@ -10,16 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from yarnflow.errors import ProgramError
 
-_STATE = "keyed state and timers"
-_BROADCAST = "broadcast state"
 _WINDOWS = "windows"
 _CHECKPOINTS = "checkpoints and state backends"
 
 #: What a feature needs -> names of classes in pyflink.datastream and its functions module.
 _CLASSES = {
-    _STATE: "KeyedProcessFunction KeyedCoProcessFunction CoProcessFunction TimerService TimeDomain",
-    _BROADCAST: "BaseBroadcastProcessFunction BroadcastProcessFunction KeyedBroadcastProcessFunction "
-    "BroadcastStream BroadcastConnectedStream",
     _WINDOWS: "AllWindowFunction WindowFunction ProcessWindowFunction ProcessAllWindowFunction Window TimeWindow "
     "CountWindow GlobalWindow WindowAssigner MergingWindowAssigner Trigger TriggerResult WindowedStream",
     _CHECKPOINTS: "CheckpointConfig CheckpointingMode CheckpointStorage CustomCheckpointStorage "
@@ -33,7 +28,6 @@ _METHODS = {
 }
 #: Modules below pyflink.datastream that belong to the same features.
 _MODULES = {
-    _STATE: "time_domain timerservice",
     _WINDOWS: "window",
     _CHECKPOINTS: "checkpoint_config checkpoint_storage checkpointing_mode externalized_checkpoint_retention "
     "state_backend",

@@ -169,7 +169,6 @@ def test_what_is_not_there_says_what_is(statement: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ("module", "name", "reason"),
     [
-        ("pyflink.datastream", "KeyedProcessFunction", "KeyedProcessFunction: keyed state and timers are not"),
         ("pyflink.datastream.functions", "ProcessWindowFunction", "ProcessWindowFunction: windows are not"),
         ("pyflink.datastream", "CheckpointingMode", "CheckpointingMode: checkpoints and state backends are not"),
         ("pyflink.datastream", "SinkFunction", "wraps a Java class"),
