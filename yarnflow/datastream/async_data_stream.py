@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any, Union
 
-from yarnflow.common.time import Duration, Time
+from yarnflow.common.time import Duration, Time, millis
 from yarnflow.common.typeinfo import TypeInformation
 from yarnflow.datastream.stream import DataStream, declared
 from yarnflow.errors import ProgramError
@@ -101,7 +101,7 @@ def _wait(
         raise TypeError(f"AsyncDataStream needs an AsyncRetryStrategy, not {retry!r}")
     if retry.get_retry_predicate() is None:
         raise ProgramError(f"{type(retry).__name__}.get_retry_predicate() returned None")
-    limit = _millis(timeout)
+    limit = millis(timeout)
     if retry is not NO_RETRY_STRATEGY and limit <= 0:
         raise ProgramError("AsyncDataStream with a retry strategy needs a timeout above 0")
     if isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < 1:
@@ -112,11 +112,3 @@ def _wait(
         "async wait operator", spec, (stream._transformation,), declared(output_type)
     )
     return DataStream(environment, operator)
-
-
-def _millis(timeout: Any) -> int:
-    if isinstance(timeout, Time):
-        return timeout.to_milliseconds()
-    if isinstance(timeout, Duration):
-        return timeout.to_millis()
-    raise TypeError(f"AsyncDataStream: the timeout is a Time such as Time.seconds(5), not {timeout!r}")

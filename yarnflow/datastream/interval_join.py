@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Union
 
-from yarnflow.common.time import Duration, Time
+from yarnflow.common.time import Duration, Time, millis
 from yarnflow.common.typeinfo import TypeInformation
 from yarnflow.datastream.keyed_stream import KeyedStream
 from yarnflow.datastream.stream import DataStream, declared
@@ -29,7 +29,7 @@ class IntervalJoin:
     def between(self, lower_bound: Span, upper_bound: Span) -> IntervalJoined:
         """Join with records of the other stream from `lower_bound` before (when negative) or after the time of a
         record of this one to `upper_bound`; both included."""
-        lower, upper = _millis(lower_bound), _millis(upper_bound)
+        lower, upper = millis(lower_bound), millis(upper_bound)
         if lower > upper:
             raise ProgramError(f"between({lower} ms, {upper} ms): the lower bound is above the upper bound")
         return IntervalJoined(self._left, self._right, lower, upper)
@@ -83,14 +83,6 @@ class IntervalJoined:
         inputs = (self._left._transformation, self._right._transformation)
         operator = environment.add_operator("Interval Join", spec, inputs, declared(output_type))
         return DataStream(environment, operator)
-
-
-def _millis(bound: Any) -> int:
-    if isinstance(bound, Time):
-        return bound.to_milliseconds()
-    if isinstance(bound, Duration):
-        return bound.to_millis()
-    raise TypeError(f"between() needs spans of time such as Time.minutes(-5), not {bound!r}")
 
 
 def _tag(tag: Any) -> OutputTag:
