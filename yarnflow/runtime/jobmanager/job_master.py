@@ -42,11 +42,13 @@ from yarnflow.runtime.jobmanager.job_master_events import (
 )
 from yarnflow.runtime.jobmanager.job_master_machine import JobMasterMachine
 from yarnflow.runtime.jobmanager.views import CollectedPage, JobDetail, JobOverview, JobResult
+from yarnflow.runtime.jobmanager.watermark_alignment import WatermarkAlignment
 from yarnflow.runtime.mailbox import Mailbox
 from yarnflow.runtime.rpc.checkpoint_messages import (
     CheckpointAcknowledged,
     CheckpointDeclined,
     InputEnded,
+    WatermarkReported,
 )
 from yarnflow.runtime.rpc.messages import (
     CancelTask,
@@ -71,6 +73,7 @@ JobInput = (
     | CheckpointAcknowledged
     | CheckpointDeclined
     | InputEnded
+    | WatermarkReported
 )
 
 
@@ -116,6 +119,7 @@ class JobMaster:
         self._timers: set[asyncio.TimerHandle] = set()
         self._buffers: dict[str, CollectBuffer] = {}
         self._rows_arrived = asyncio.Event()
+        self._alignment = WatermarkAlignment()
         #: Which TaskManager runs an execution: where acknowledgements go.
         self._places: dict[str, str] = {}
         self._mailbox: Mailbox[JobInput] = Mailbox(
@@ -198,6 +202,10 @@ class JobMaster:
                 buffer.add(event)
                 self._acknowledge(buffer)
                 self._rows_arrived.set()
+            return
+        if isinstance(event, WatermarkReported):
+            for limit in self._alignment.reported(event, self.machine.graph.by_execution):
+                self.send_to_task(limit.execution_id, limit)
             return
         if not isinstance(event, JobMasterEvent):
             self.checkpoints.handle(event)

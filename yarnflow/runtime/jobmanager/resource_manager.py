@@ -59,6 +59,7 @@ from yarnflow.runtime.rpc.checkpoint_messages import (
     CheckpointAcknowledged,
     CheckpointDeclined,
     InputEnded,
+    WatermarkReported,
 )
 from yarnflow.runtime.rpc.messages import (
     CollectedRows,
@@ -242,7 +243,10 @@ class ResourceManager:
                     message.accumulators,
                 ),
             )
-        elif isinstance(message, CollectedRows | CheckpointAcknowledged | CheckpointDeclined | InputEnded):
+        elif isinstance(
+            message,
+            CollectedRows | CheckpointAcknowledged | CheckpointDeclined | InputEnded | WatermarkReported,
+        ):
             self._to_job(message.execution_id, message)
         elif isinstance(message, HeartbeatReply):
             session.memory_used = message.memory_used
