@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     from yarnflow.common.time import Duration, Instant, Time
     from yarnflow.common.typeinfo import TypeInformation, Types
     from yarnflow.common.types import Row, RowKind
-    from yarnflow.common.watermark_strategy import TimestampAssigner, WatermarkStrategy
+    from yarnflow.common.watermark_strategy import (
+        TimestampAssigner,
+        WatermarkGenerator,
+        WatermarkOutput,
+        WatermarkStrategy,
+    )
 
 _HOMES = {
     "ByteArraySchema": "serialization",
@@ -54,6 +59,8 @@ _HOMES = {
     "TimestampAssigner": "watermark_strategy",
     "TypeInformation": "typeinfo",
     "Types": "typeinfo",
+    "WatermarkGenerator": "watermark_strategy",
+    "WatermarkOutput": "watermark_strategy",
     "WatermarkStrategy": "watermark_strategy",
 }
 
@@ -81,6 +88,8 @@ __all__ = [
     "TimestampAssigner",
     "TypeInformation",
     "Types",
+    "WatermarkGenerator",
+    "WatermarkOutput",
     "WatermarkStrategy",
 ]
 

@@ -17,6 +17,7 @@ from yarnflow.common import (
     TimestampAssigner,
     WatermarkStrategy,
 )
+from yarnflow.common.watermark_strategy import TimestampColumn
 
 
 def test_durations_and_times_are_values() -> None:
@@ -34,7 +35,7 @@ def test_instants_round_trip_through_milliseconds(millis: int) -> None:
 
 
 class ByField(TimestampAssigner):
-    def extract_timestamp(self, value: Any, record_timestamp: int | None) -> int:
+    def extract_timestamp(self, value: Any, record_timestamp: int) -> int:
         return int(value[0])
 
 
@@ -61,6 +62,31 @@ def test_the_timestamp_assigner_is_set_in_place_as_in_pyflink() -> None:
     assert isinstance(strategy.timestamp_assigner, ByField)
     with pytest.raises(TypeError, match="needs a TimestampAssigner"):
         strategy.with_timestamp_assigner(lambda value, time: 0)  # type: ignore[arg-type]
+
+
+def test_generators_and_timestamp_columns_are_kept_too() -> None:
+    strategy = WatermarkStrategy.for_generator(dict).with_timestamp_column("at")  # type: ignore[arg-type]
+    assert strategy.generator is dict
+    assert isinstance(strategy.timestamp_assigner, TimestampColumn)
+    assert strategy.timestamp_assigner.field == "at"
+    assert strategy.max_out_of_orderness is None
+
+
+def test_watermark_strategies_refuse_what_makes_no_sense() -> None:
+    with pytest.raises(ValueError, match="must not be negative"):
+        WatermarkStrategy.for_bounded_out_of_orderness(Duration.of_millis(-1))
+    with pytest.raises(ValueError, match="greater than zero"):
+        WatermarkStrategy.no_watermarks().with_idleness(Duration.of_millis(0))
+    with pytest.raises(TypeError, match="for instance its class, not int"):
+        WatermarkStrategy.for_generator(5)  # type: ignore[arg-type]
+
+
+def test_the_interval_of_watermarks_is_an_option() -> None:
+    config = ExecutionConfig(Configuration())
+    assert config.get_auto_watermark_interval() == 200
+    assert config.set_auto_watermark_interval(50).get_auto_watermark_interval() == 50
+    with pytest.raises(ValueError, match="must not be negative: -1 ms"):
+        config.set_auto_watermark_interval(-1)
 
 
 def test_restart_strategies_are_flinks_options() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from yarnflow.common import Types
+from yarnflow.common import Types, WatermarkStrategy
 from yarnflow.config.configuration import Configuration
 from yarnflow.datastream import KeySelector, MapFunction, RuntimeExecutionMode, StreamExecutionEnvironment
 from yarnflow.errors import ProgramError, SerializationError
@@ -21,6 +21,7 @@ from yarnflow.graph.operators import (
     ReduceSpec,
     SinkSpec,
     SourceSpec,
+    TimestampsSpec,
 )
 
 
@@ -101,11 +102,14 @@ def test_the_maximum_parallelism_is_derived_or_set(env: StreamExecutionEnvironme
 def test_batch_mode_gives_final_results_over_blocking_exchanges(env: StreamExecutionEnvironment) -> None:
     env.set_runtime_mode(RuntimeExecutionMode.BATCH)
     word_count(env)
-    env.from_collection([1]).key_by(double).reduce(max)
+    timed = env.from_collection([1]).assign_timestamps_and_watermarks(WatermarkStrategy.no_watermarks())
+    timed.key_by(double).reduce(max)
     graph = env.get_job_graph()
     assert {edge.exchange for edge in graph.edges} == {Exchange.BLOCKING}
-    specs = [chain_of(graph, index).operators[0].spec for index in range(len(graph.vertices))]
-    assert [spec.final_only for spec in specs if isinstance(spec, (ReduceSpec, AggregateSpec))] == [True, True]
+    chains = [chain_of(graph, index) for index in range(len(graph.vertices))]
+    specs = [operator.spec for chain in chains for operator in chain.operators]
+    final = (SourceSpec, TimestampsSpec, ReduceSpec, AggregateSpec)
+    assert [spec.final_only for spec in specs if isinstance(spec, final)] == [True] * 5
     assert graph.plan["type"] == "BATCH"
     env.configure(Configuration({"execution.batch-shuffle-mode": "ALL_EXCHANGES_PIPELINED"}))
     assert {edge.exchange for edge in env.get_job_graph().edges} == {Exchange.PIPELINED}
