@@ -121,7 +121,7 @@ def _assign_column(field: Any, batch: Batch) -> Batch:
                 f"the timestamp is to be read from the field {field!r}, which a record like {shorten(rows[0])} "
                 f"does not have ({type(error).__name__}: {error})"
             ) from error
-    if not all(time.__class__ is int for time in times):
+    if set(map(type, times)) != {int}:
         times = [milliseconds(time) for time in times]
     _check(rows, times, f"the timestamp field {field!r} is")
     batch.timestamps = times

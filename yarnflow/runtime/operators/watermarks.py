@@ -10,6 +10,7 @@ leave between batches: those of the built-in generators every `pipeline.auto-wat
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import repeat
 from typing import TYPE_CHECKING, Protocol
 
 from yarnflow.common.watermark_strategy import WatermarkGenerator, WatermarkOutput, WatermarkStrategy
@@ -96,10 +97,10 @@ class UserGenerator(WatermarkOutput):
         self.idle = False
 
     def see(self, batch: Batch) -> None:
-        rows = as_rows(batch).rows
-        times = as_rows(batch).timestamps or [MIN_WATERMARK] * len(rows)
+        batch = as_rows(batch)
+        times = repeat(MIN_WATERMARK) if batch.timestamps is None else batch.timestamps
         on_event = self._generator.on_event
-        for record, time in zip(rows, times, strict=True):
+        for record, time in zip(batch.rows, times, strict=False):
             on_event(record, time, self)
 
     def tick(self) -> None:
