@@ -9,13 +9,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.unit.runtime.checkpoint.coordinator_harness import CoordinatorHarness, settings
 from tests.unit.runtime.jobmanager.graphs import graph, vertex
 from yarnflow.graph.job_graph import Exchange, Partitioning
-from yarnflow.runtime.checkpoint.coordinator_events import Published, RestoreFailed, SnapshotRequested
+from yarnflow.runtime.checkpoint.coordinator_events import RestoreFailed, SnapshotRequested
 from yarnflow.runtime.checkpoint.paths import below
 from yarnflow.runtime.checkpoint.store import paths_of
 from yarnflow.runtime.rpc.checkpoint_messages import StopMode
 from yarnflow.runtime.states import ExecutionState, JobStatus
-
-NUMBERS = st.integers(1, 12)
 
 
 class CoordinatorUnderFaults(RuleBasedStateMachine):
@@ -56,20 +54,31 @@ class CoordinatorUnderFaults(RuleBasedStateMachine):
     def make_directories(self) -> None:
         self.harness.make_directories()
 
-    @rule(number=NUMBERS, data=st.data(), ended=st.booleans())
+    @rule(number=st.integers(1, 12), data=st.data(), ended=st.booleans())
     def acknowledge(self, number, data, ended) -> None:
         name = data.draw(st.sampled_from(self.harness.names))
         if self.state(name) is not ExecutionState.RUNNING:
             return
         self.acknowledged.add((name, self.harness.execution(name), number))
         ended = ended and self.harness.machine.tasks.all[self.harness.key(name)].input_ended
-        self.harness.acknowledge(number, name, ended=ended, shared=(f"{name.replace('/', '-')}-{number // 2}",))
+        self.harness.acknowledge(number, name, ended=ended)
 
-    @rule(number=NUMBERS)
+    @rule(times=st.integers(1, 4))
+    def take_checkpoints(self, times) -> None:
+        for _ in range(times):
+            self.harness.pass_time(10.0)
+            for number in sorted(self.harness.machine.pending):
+                self.acknowledge_by_all(number)
+            self.publish()
+
     def acknowledge_by_all(self, number) -> None:
+        """As incremental checkpoints do: a file is used by some checkpoints in a row."""
+        self.harness.make_directories()
         for name in self.live:
             self.acknowledged.add((name, self.harness.execution(name), number))
-            self.harness.acknowledge(number, name)
+            files = (f"{name.replace('/', '-')}-{number // 3}", f"{name.replace('/', '-')}-{number // 2}-of-2")
+            ended = self.harness.machine.tasks.all[self.harness.key(name)].input_ended
+            self.harness.acknowledge(number, name, ended=ended, shared=files)
 
     @rule()
     def publish(self) -> None:
@@ -81,21 +90,19 @@ class CoordinatorUnderFaults(RuleBasedStateMachine):
                 assert expected <= self.acknowledged, "complete, but a running task has not acknowledged"
         self.harness.publish()
 
-    @rule(number=NUMBERS, data=st.data())
-    def decline(self, number, data) -> None:
+    @precondition(lambda self: self.harness.machine.pending)
+    @rule(data=st.data())
+    def decline(self, data) -> None:
+        number = data.draw(st.sampled_from(sorted(self.harness.machine.pending)))
         self.harness.decline(number, data.draw(st.sampled_from(self.harness.names)))
 
-    @rule(number=NUMBERS)
-    def fail_storage(self, number) -> None:
+    @precondition(lambda self: self.harness.machine.pending)
+    @rule(data=st.data())
+    def fail_storage(self, data) -> None:
+        number = data.draw(st.sampled_from(sorted(self.harness.machine.pending)))
         self.harness.to_publish = [each for each in self.harness.to_publish if each.checkpoint_id != number]
         self.harness.to_make = [each for each in self.harness.to_make if each != number]
         self.harness.fail_storage(number)
-
-    @rule(number=NUMBERS)
-    def publish_what_was_never_asked_for(self, number) -> None:
-        late = [each for each in self.harness.machine.store.retained if each.checkpoint_id == number]
-        for checkpoint in late:
-            self.harness.send(Published(checkpoint))
 
     @precondition(lambda self: self.live)
     @rule(data=st.data())
