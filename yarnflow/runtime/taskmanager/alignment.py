@@ -105,6 +105,10 @@ class Alignment:
                 return pending.barrier
         return None
 
+    def trigger(self, barrier: CheckpointBarrier) -> list[AlignmentEffect]:
+        """A source, which has no channels, is told to take a checkpoint."""
+        return self.barrier(-1, barrier)
+
     def barrier(self, channel: int, barrier: CheckpointBarrier) -> list[AlignmentEffect]:
         """A barrier has come on a channel."""
         checkpoint_id = barrier.checkpoint_id

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from yarnflow.runtime.rpc.messages import Message, ReserveSlot, TaskFailure
+from yarnflow.runtime.rpc.checkpoint_messages import (
+    CheckpointAborted,
+    CheckpointAcknowledged,
+    CheckpointCompleted,
+    CheckpointDeclined,
+    InputEnded,
+    TriggerCheckpoint,
+    WatermarkLimit,
+    WatermarkReported,
+)
+from yarnflow.runtime.rpc.messages import CollectAcknowledged, CollectedRows, Message, ReserveSlot, TaskFailure
+
+#: What passes between the JobManager and a task as it is.
+FOR_TASKS = (CollectAcknowledged, TriggerCheckpoint, CheckpointCompleted, CheckpointAborted, WatermarkLimit)
+OF_TASKS = (CollectedRows, CheckpointAcknowledged, CheckpointDeclined, InputEnded, WatermarkReported)
 
 # -- events ----------------------------------------------------------------------------------------------
 

@@ -15,20 +15,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from yarnflow.runtime.rpc.checkpoint_messages import (
-    CheckpointAborted,
-    CheckpointAcknowledged,
-    CheckpointCompleted,
-    CheckpointDeclined,
-    InputEnded,
-    TriggerCheckpoint,
-    WatermarkLimit,
-    WatermarkReported,
-)
 from yarnflow.runtime.rpc.messages import (
     CancelTask,
-    CollectAcknowledged,
-    CollectedRows,
     DataAddress,
     DeployTask,
     FreeSlot,
@@ -46,6 +34,8 @@ from yarnflow.runtime.rpc.messages import (
 )
 from yarnflow.runtime.states import ExecutionState
 from yarnflow.runtime.taskmanager.supervisor_events import (
+    FOR_TASKS,
+    OF_TASKS,
     Begin,
     FilesFailed,
     FilesReady,
@@ -65,10 +55,6 @@ from yarnflow.runtime.taskmanager.supervisor_events import (
     WorkerEnded,
     WorkerSaid,
 )
-
-#: What passes between the JobManager and a task as it is.
-_FOR_TASKS = (CollectAcknowledged, TriggerCheckpoint, CheckpointCompleted, CheckpointAborted, WatermarkLimit)
-_OF_TASKS = (CollectedRows, CheckpointAcknowledged, CheckpointDeclined, InputEnded, WatermarkReported)
 
 # -- state -----------------------------------------------------------------------------------------------
 
@@ -173,7 +159,7 @@ class SupervisorMachine:
             for slot in self._slots:
                 if message.execution_id in slot.executions:
                     self._cancel(slot, message)
-        elif isinstance(message, _FOR_TASKS):
+        elif isinstance(message, FOR_TASKS):
             for slot in self._slots:
                 if message.execution_id in slot.executions:
                     self._effects.append(ToWorker(slot.index, message))
@@ -244,7 +230,7 @@ class SupervisorMachine:
                 for execution_id, metrics in message.metrics.items()
                 if execution_id in slot.executions
             )
-        elif isinstance(message, _OF_TASKS) and message.execution_id in slot.executions:
+        elif isinstance(message, OF_TASKS) and message.execution_id in slot.executions:
             self._effects.append(ToJobManager(message))
 
     def _worker_ended(self, slot: _Slot, event: WorkerEnded) -> None:

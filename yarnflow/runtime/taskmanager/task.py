@@ -13,37 +13,37 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from yarnflow.errors import ClusterError, ProgramError
 from yarnflow.functions.accumulators import Accumulator
 from yarnflow.functions.batch import ColumnBatch, RowBatch
 from yarnflow.graph.operators import OperatorChain
-from yarnflow.runtime.network.elements import (
-    Element,
-    EndOfChannel,
-    EndOfData,
-    Watermark,
-    WatermarkStatus,
-)
-from yarnflow.runtime.network.input import InputChannel, TaskInput
+from yarnflow.runtime.network.input import TaskInput
 from yarnflow.runtime.network.partition import Partition
-from yarnflow.runtime.network.watermark_valve import WatermarkValve
-from yarnflow.runtime.operators.collect import CollectOperator
 from yarnflow.runtime.operators.pacing import Pacer
-from yarnflow.runtime.rpc.messages import TaskDeployment, TaskFailure, TaskMetrics, TaskStateChanged
+from yarnflow.runtime.rpc.messages import (
+    Message,
+    TaskDeployment,
+    TaskFailure,
+    TaskMetrics,
+    TaskStateChanged,
+)
 from yarnflow.runtime.states import ExecutionState
 from yarnflow.runtime.taskmanager.chain import RunningChain
 from yarnflow.runtime.taskmanager.failures import describe
+from yarnflow.runtime.taskmanager.task_control import Phase, TaskControl
 from yarnflow.runtime.taskmanager.task_wiring import (
     TaskOutputs,
     TaskServices,
     open_inputs,
     open_outputs,
     operator_context,
+    restored_operator,
 )
 
 log = logging.getLogger(__name__)
@@ -58,16 +58,6 @@ class Activity(Enum):
     BUSY = "busy"
     IDLE = "idle"
     BACKPRESSURED = "backpressured"
-
-
-class Phase(Enum):
-    """How far the input and the output of a running task have come."""
-
-    READING = "reading"
-    #: All input has been read; operators finish, some after waiting for results that are under way.
-    FINISHING = "finishing"
-    #: EndOfChannel has been written; what was written is leaving.
-    LEAVING = "leaving"
 
 
 class Task:
@@ -97,16 +87,13 @@ class Task:
         self._chain: RunningChain | None = None
         self._operator_names: list[str] = []
         self._input = TaskInput()
-        self._valve = WatermarkValve(0)
         self._pacer = Pacer(self._clock)
-        #: Channels of each input whose data has not ended.
-        self._open_channels: Counter[int] = Counter()
         self._outputs = TaskOutputs()
         self._partitions: list[Partition] = []
         self._accumulators: dict[str, Accumulator[Any]] = {}
         #: What other threads want to be called in this one.
         self._soon: deque[Callable[[], None]] = deque()
-        self._phase = Phase.READING
+        self._control: TaskControl | None = None
         self._fail_at: float | None = None
         self._loss = ""
         self._records_in = 0
@@ -127,8 +114,7 @@ class Task:
             return
         try:
             self._wire(chain)
-            assert self._chain is not None
-            self._chain.open()
+            self._open()
         except BaseException as error:  # user code runs here: whatever it raises is its task's failure
             self._fail(error)
             return
@@ -176,12 +162,13 @@ class Task:
     # -- work ------------------------------------------------------------------------------------------------
 
     def _advance(self) -> Activity:
-        chain = self._chain
+        chain, control = self._chain, self._control
         assert chain is not None
+        assert control is not None
         if self._soon:
             self._soon.popleft()()
             return Activity.BUSY
-        if self._phase is Phase.LEAVING:
+        if control.phase is Phase.LEAVING:
             if chain.drained() and all(partition.drained() for partition in self._partitions):
                 self._finished()
                 return Activity.BUSY
@@ -193,13 +180,13 @@ class Task:
             now = self._services.wall_clock()
             if timer <= now:
                 chain.advance_clock(now)
-        if self._phase is Phase.FINISHING:
-            return self._finish()
+        if control.phase is Phase.FINISHING:
+            return Activity.BUSY if control.finish() else Activity.IDLE
         source = chain.source
-        if source is not None:
+        if source is not None and control.phase is Phase.READING:
             progressed = source.poll()
             if source.ended:
-                self._end()
+                control.end()
             return Activity.BUSY if progressed else Activity.IDLE
         if self._pacer.waiting:
             self._pacer.go_on()
@@ -212,49 +199,15 @@ class Task:
             input_index = channel.input_index
             self._pacer.offer(element, lambda batch: chain.process(batch, input_index))
         else:
-            self._control(element, channel)
+            control.take(element, channel)
         return Activity.BUSY
-
-    def _control(self, element: Element, channel: InputChannel) -> None:
-        chain = self._chain
-        assert chain is not None
-        if isinstance(element, Watermark):
-            chain.process_time(self._valve.watermark(channel.index, element.timestamp))
-        elif isinstance(element, WatermarkStatus):
-            chain.process_time(self._valve.status(channel.index, element.idle))
-        elif isinstance(element, EndOfData):
-            chain.process_time(self._valve.ended(channel.index, element.drain))
-            self._open_channels[channel.input_index] -= 1
-            if self._open_channels[channel.input_index] == 0:
-                chain.end_input(channel.input_index)
-                if not any(self._open_channels.values()):
-                    self._end()
-        else:
-            assert isinstance(element, EndOfChannel)
-            channel.ended = True
-
-    def _end(self) -> None:
-        self._phase = Phase.FINISHING
-        self._finish()
-
-    def _finish(self) -> Activity:
-        """Every input has ended. An operator whose results are under way (an async function's) is asked again."""
-        assert self._chain is not None
-        if not self._chain.finish():
-            return Activity.IDLE
-        self._send(EndOfData())
-        self._send(EndOfChannel())
-        self._phase = Phase.LEAVING
-        return Activity.BUSY
-
-    def _send(self, element: Element) -> None:
-        for partition in self._partitions:
-            partition.send(element)
 
     def _finished(self) -> None:
         chain, self._chain = self._chain, None
         assert chain is not None
         chain.close()
+        if self._control is not None:
+            self._control.close()
         for channel in self._input.channels:
             self._services.exchange.close_input(channel)
         self._enter(ExecutionState.FINISHED)
@@ -266,7 +219,7 @@ class Task:
             return
         try:
             self._chain.flush()
-            if self._phase is not Phase.LEAVING:
+            if self.phase is not Phase.LEAVING:
                 for partition in self._partitions:
                     partition.flush()
         except BaseException as error:  # as in step
@@ -285,7 +238,7 @@ class Task:
         chain = self._chain
         if self._soon:
             return True
-        if chain is None or self._phase is not Phase.READING:
+        if chain is None or self.phase in (Phase.FINISHING, Phase.LEAVING):
             return False
         read = chain.source is not None and chain.source.waiting
         return (read or self._pacer.waiting or self._input.has_data()) and self._has_room(chain)
@@ -299,7 +252,7 @@ class Task:
     def source_filenos(self) -> list[int] | None:
         """Descriptors that wake a source task; None when it must be polled; [] when nothing can wake it."""
         chain = self._chain
-        if chain is None or chain.source is None or self._phase is not Phase.READING or not self._has_room(chain):
+        if chain is None or chain.source is None or self.phase is not Phase.READING or not self._has_room(chain):
             return []
         return chain.source.filenos()
 
@@ -307,14 +260,19 @@ class Task:
         """Clock time at which the task wants to be looked at although nothing has arrived."""
         chain = self._chain
         wakeups = [math.inf if self._fail_at is None else self._fail_at]
-        if chain is not None and self._phase is not Phase.LEAVING:
-            if chain.source is not None and self._phase is Phase.READING:
+        if chain is not None and self.phase is not Phase.LEAVING:
+            if chain.source is not None and self.phase is Phase.READING:
                 at = chain.source.next_wakeup()
                 wakeups.append(math.inf if at is None else at)
             timer = chain.next_timer()
             if timer is not None and self._has_room(chain):
                 wakeups.append(self._clock() + (timer - self._services.wall_clock()) / 1000)
         return min(wakeups)
+
+    @property
+    def phase(self) -> Phase:
+        """How far it has come."""
+        return Phase.READING if self._control is None else self._control.phase
 
     def uses(self, channel_id: str) -> bool:
         """Whether a channel is this task's."""
@@ -328,12 +286,14 @@ class Task:
                 return False
         return chain.has_room()
 
-    def acknowledge(self, sequence: int) -> None:
-        """The client has collected results up to `sequence`."""
-        if self._chain is not None:
-            for operator in self._chain.operators:
-                if isinstance(operator, CollectOperator):
-                    operator.acknowledge(sequence)
+    def receive(self, message: Message) -> None:
+        """Take a message of the JobManager. What fails here is the task's failure."""
+        if self._control is None:
+            return
+        try:
+            self._control.receive(message)
+        except BaseException as error:  # user code runs here, too
+            self._fail(error)
 
     def metrics(self) -> TaskMetrics:
         """Counters since the start."""
@@ -365,9 +325,21 @@ class Task:
             open_outputs(deployment, chain, exchange, self._outputs)
         finally:
             self._partitions = self._outputs.partitions
-        self._open_channels = open_inputs(deployment, exchange, self._input)
-        self._valve = WatermarkValve(len(self._input.channels))
+        counts = open_inputs(deployment, exchange, self._input)
         self._chain = RunningChain(chain, context, self._outputs.by_edge)
+        self._control = TaskControl(
+            deployment, self._services, self._chain, self._partitions, self._input, counts
+        )
+
+    def _open(self) -> None:
+        chain, restore = self._chain, self.deployment.restore
+        assert chain is not None
+        assert self._control is not None
+        if restore is not None:
+            chain.restore(partial(restored_operator, self.deployment, restore))
+        chain.open()
+        if restore is not None and restore.ended:
+            self._control.start_ended()
 
     # -- ending ----------------------------------------------------------------------------------------------
 
@@ -386,6 +358,8 @@ class Task:
         chain, self._chain = self._chain, None
         self._pacer.drop()
         self._soon.clear()
+        if self._control is not None:
+            self._control.close()
         for partition in self._partitions:
             partition.close()
         for channel in self._input.channels:

@@ -9,13 +9,16 @@ from typing import Any
 
 from yarnflow.functions.accumulators import Accumulator
 from yarnflow.functions.runtime_context import RuntimeContext
+from yarnflow.graph.key_groups import key_groups_of
 from yarnflow.graph.operators import ChainOutput, OperatorChain
+from yarnflow.runtime.checkpoint.handles import TaskRestore
 from yarnflow.runtime.network.exchange import DataExchange
 from yarnflow.runtime.network.input import TaskInput, window_for
 from yarnflow.runtime.network.partition import Partition, make_partition
 from yarnflow.runtime.operators.base import OperatorContext
 from yarnflow.runtime.operators.user_functions import bind, bind_key
 from yarnflow.runtime.rpc.messages import Message, ResultPartition, TaskDeployment
+from yarnflow.runtime.state.restore import RestoredOperator
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class TaskServices:
         clock: monotonic seconds.
         wall_clock: milliseconds since the epoch.
         wake: makes the worker's loop go round once more; from any thread.
+        when_readable: calls a function once in the worker's loop when a descriptor has become readable, whether
+            the task is still there or not; at once when there is no descriptor. It must not raise.
     """
 
     exchange: DataExchange
@@ -37,6 +42,7 @@ class TaskServices:
     clock: Callable[[], float]
     wall_clock: Callable[[], int]
     wake: Callable[[], None]
+    when_readable: Callable[[int | None, Callable[[], None]], None]
 
 
 @dataclass
@@ -128,4 +134,22 @@ def operator_context(
         processing_time=services.wall_clock,
         call_soon=call_soon,
         checkpointing=deployment.checkpoints is not None and deployment.checkpoints.periodic,
+    )
+
+
+def restored_operator(deployment: TaskDeployment, restore: TaskRestore, operator_id: str) -> RestoredOperator:
+    """What one of the task's operators gets back."""
+    index, parallelism, max_parallelism = (
+        deployment.subtask_index,
+        deployment.parallelism,
+        deployment.max_parallelism,
+    )
+    return RestoredOperator(
+        restore.operators.get(operator_id),
+        restore.directory,
+        index,
+        parallelism,
+        key_groups_of(index, parallelism, max_parallelism),
+        restore.checkpoint_id,
+        max_parallelism,
     )

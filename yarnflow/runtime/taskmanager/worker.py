@@ -31,7 +31,6 @@ from yarnflow.runtime.network.exchange import DataExchange
 from yarnflow.runtime.operators.base import wall_clock
 from yarnflow.runtime.rpc.messages import (
     CancelTask,
-    CollectAcknowledged,
     DeployTask,
     Message,
     PrepareJob,
@@ -41,6 +40,7 @@ from yarnflow.runtime.rpc.messages import (
     WorkerSetup,
 )
 from yarnflow.runtime.taskmanager.parent_death import die_with_parent
+from yarnflow.runtime.taskmanager.supervisor_events import FOR_TASKS
 from yarnflow.runtime.taskmanager.task import Task
 from yarnflow.runtime.taskmanager.task_wiring import TaskServices
 from yarnflow.runtime.taskmanager.waker import Waker
@@ -90,7 +90,7 @@ class Worker:
         address = self._exchange.listen(setup.host, _ports(setup.data_port_range), socket_path, setup.machine_id)
         self._waker = Waker(self._selector)
         self._services = TaskServices(
-            self._exchange, self.send, worker_log.tail, clock, wall_clock, self._waker.wake
+            self._exchange, self.send, worker_log.tail, clock, wall_clock, self._waker.wake, self._when_readable
         )
         self._tasks: dict[str, Task] = {}
         self._running: list[Task] = []
@@ -146,6 +146,17 @@ class Worker:
         for key, mask in ready:
             key.data(mask)
 
+    def _when_readable(self, descriptor: int | None, function: Callable[[], None]) -> None:
+        if descriptor is None:
+            function()
+            return
+
+        def call(mask: int) -> None:
+            self._selector.unregister(descriptor)
+            function()
+
+        self._selector.register(descriptor, selectors.EVENT_READ, call)
+
     def _source_wakers(self) -> list[int]:
         descriptors: set[int] = set()
         for task in self._running:
@@ -197,10 +208,10 @@ class Worker:
             task = self._tasks.get(message.execution_id)
             if task is not None:
                 task.cancel()
-        elif isinstance(message, CollectAcknowledged):
+        elif isinstance(message, FOR_TASKS):
             task = self._tasks.get(message.execution_id)
             if task is not None:
-                task.acknowledge(message.sequence)
+                task.receive(message)
         elif isinstance(message, PrepareJob):
             self._prepare(message)
         elif isinstance(message, WorkerExit):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import select
 import selectors
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -145,8 +146,9 @@ class Slot:
         self.messages: list[Message] = []
         self.wakes = 0
         self.services = TaskServices(
-            self.exchange, self.messages.append, lambda: "the log", self.clock, self.clock.milliseconds, self._wake
-        )
+            self.exchange, self.messages.append, lambda: "the log", self.clock, self.clock.milliseconds,
+            self._wake, self._when_readable,
+        )  # fmt: skip
         self.tasks: list[Task] = []
 
     def deploy(
@@ -196,6 +198,12 @@ class Slot:
 
     def _wake(self) -> None:
         self.wakes += 1
+
+    def _when_readable(self, descriptor: int | None, function: Callable[[], None]) -> None:
+        if descriptor is not None:
+            while not select.select([descriptor], [], [], 20)[0]:
+                raise AssertionError("nothing became readable")
+        function()
 
     def states(self, task: Task) -> list[str]:
         """The states that a task reported."""

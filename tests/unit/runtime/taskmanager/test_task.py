@@ -29,7 +29,7 @@ from yarnflow.graph.operators import (
     TimestampsSpec,
 )
 from yarnflow.runtime.network.input import LOCAL_CAPACITY
-from yarnflow.runtime.rpc.messages import CollectedRows
+from yarnflow.runtime.rpc.messages import CollectAcknowledged, CollectedRows
 from yarnflow.runtime.taskmanager.chain_compiler import MAX_DEPTH
 from yarnflow.runtime.taskmanager.task import CONNECTION_GRACE
 
@@ -239,7 +239,7 @@ def test_collected_rows_wait_for_the_client(slot: Slot) -> None:
     while not task.state.terminal:
         sent = [message for message in slot.messages if isinstance(message, CollectedRows)]
         if acknowledged < len(sent):
-            task.acknowledge(acknowledged)
+            task.receive(CollectAcknowledged("task", acknowledged))
             acknowledged += 1
         task.step()
     sent = [message for message in slot.messages if isinstance(message, CollectedRows)]
