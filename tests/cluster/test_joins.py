@@ -1,0 +1,64 @@
+"""Joins of two streams on real workers."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from yarnflow.common import Time
+from yarnflow.datastream import DataStream, OutputTag, StreamExecutionEnvironment
+from yarnflow.functions.join_functions import ProcessJoinFunction
+from yarnflow.testing.scripted_source import At, ScriptedSource, watermark_per_batch
+
+pytestmark = pytest.mark.cluster
+
+#: How far records are out of order at most, in ms.
+DISORDER = 500
+
+Record = tuple[str, int]
+
+
+def records(seed: int, count: int) -> list[At]:
+    """Records (key, number) with out-of-order times."""
+    generator = random.Random(seed)
+    return [At(20 * n + generator.randrange(DISORDER), (generator.choice("abcd"), n)) for n in range(count)]
+
+
+def stream(env: StreamExecutionEnvironment, script: list[At], name: str) -> DataStream:
+    half = len(script) // 2
+    source = ScriptedSource(script[:half], script[half:], batch_size=16)
+    return env.from_source(source, watermark_per_batch(DISORDER), name)
+
+
+class Pairs(ProcessJoinFunction):
+    def process_element(self, left: Any, right: Any, ctx: ProcessJoinFunction.Context) -> Any:
+        yield left, right, ctx.get_timestamp()
+
+
+@pytest.mark.parametrize("parallelism", [1, 2])
+@pytest.mark.parametrize(("lower", "upper"), [(-300, 200), (100, 400)])
+def test_interval_joins_find_every_pair(cluster, parallelism, lower, upper):
+    env = StreamExecutionEnvironment.get_execution_environment()
+    env.set_parallelism(parallelism)
+    left, right = records(1, 400), records(2, 400)
+    late = OutputTag("late")
+    joined = (
+        stream(env, left, "left")
+        .key_by(lambda record: record[0])
+        .interval_join(stream(env, right, "right").key_by(lambda record: record[0]))
+        .between(Time.milliseconds(lower), Time.milliseconds(upper))
+        .upper_bound_exclusive()
+        .side_output_left_late_data(late)
+        .process(Pairs())
+    )
+    united = joined.union(joined.get_side_output(late))
+    with united.execute_and_collect() as results:
+        found = sorted(results)
+    assert found == sorted(
+        (one.value, other.value, max(one.timestamp, other.timestamp))
+        for one in left
+        for other in right
+        if one.value[0] == other.value[0] and lower <= other.timestamp - one.timestamp < upper
+    )
