@@ -8,8 +8,8 @@ from yarnflow.functions.batch import Batch, ColumnBatch, RowBatch
 from yarnflow.functions.columns import to_columns, to_rows
 from yarnflow.graph.operators import Operator, OperatorSpec
 from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
-from yarnflow.runtime.operators.columnar import make_columnar
 from yarnflow.runtime.operators.reduce import make_reduce
+from yarnflow.runtime.operators.registry import make_operator
 
 CONTEXT = OperatorContext(
     job_id="0" * 32,
@@ -43,7 +43,7 @@ def drive(operator: StreamOperator, batches: list[Batch]) -> list[Batch]:
 def run_columns(spec: OperatorSpec, batches: list[Batch]) -> list[Batch]:
     """What the columnar operator emits."""
     own = [copied(batch) if isinstance(batch, RowBatch) else batch for batch in batches]
-    return drive(make_columnar(Operator("0" * 32, "operator", spec), CONTEXT), own)
+    return drive(make_operator(Operator("0" * 32, "operator", spec), CONTEXT), own)
 
 
 def run_rows(spec: OperatorSpec, batches: list[Batch]) -> list[Batch]:

@@ -11,18 +11,22 @@ schema, nulls or NaN in the aggregated field, sums beyond 64 bits, types without
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from yarnflow.functions.batch import Batch, ColumnBatch
-from yarnflow.functions.columns import COLUMN_BATCH, TUPLES, column_index, to_rows
+from yarnflow.errors import ProgramError
+from yarnflow.functions.batch import Batch, ColumnBatch, RowBatch
+from yarnflow.functions.columns import COLUMN_BATCH, TUPLES, column_index, is_tuples, to_columns, to_rows
 from yarnflow.graph.operators import AggregateSpec, Operator
+from yarnflow.runtime.checkpoint.handles import StateKind
 from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
 from yarnflow.runtime.operators.columnar_groups import Groups, KeyIds, accumulate, grown
-from yarnflow.runtime.operators.reduce import make_reduce
+from yarnflow.runtime.operators.keyed import TIMES, VALUES, KeyedOperator
+from yarnflow.runtime.state.backend import TABLE
+from yarnflow.runtime.state.snapshot import Chunk, KeyedPart, TaskSnapshot
 
 _NEVER = np.iinfo(np.int64).min
 
@@ -32,22 +36,22 @@ class _NotColumnarError(Exception):
 
 
 class ColumnarAggregateOperator(StreamOperator):
-    """An AggregateSpec whose key is a field."""
+    """An AggregateSpec whose key is a field.
+
+    Args:
+        operator: what it is.
+        context: where it runs.
+        rows: the row operator, restored and open. It keeps the state until the first batch comes, and again
+            after columns were given up. Whoever made it closes it.
+    """
 
     columnar = True
 
-    def __init__(self, operator: Operator, context: OperatorContext) -> None:
+    def __init__(self, operator: Operator, context: OperatorContext, rows: KeyedOperator) -> None:
         super().__init__(operator, context)
-        self._rows = make_reduce(operator, context)
-        self._rows.emit = self._emit
+        self._rows = rows
         self._columns: _Aggregate | None = None
         self._on_rows = False
-
-    def _emit(self, batch: Batch) -> None:
-        self.emit(batch)
-
-    def open(self) -> None:
-        self._rows.open()
 
     def process_batch(self, batch: Batch, input_index: int) -> None:
         if not len(batch):
@@ -56,7 +60,7 @@ class ColumnarAggregateOperator(StreamOperator):
             if isinstance(batch, ColumnBatch):
                 try:
                     if self._columns is None:
-                        self._columns = _aggregate(self.operator.spec, batch)
+                        self._columns = self._take_over(batch)
                     result = self._columns.update(batch)
                 except _NotColumnarError:
                     self._go_over_to_rows()
@@ -68,16 +72,43 @@ class ColumnarAggregateOperator(StreamOperator):
                 self._go_over_to_rows()
         self._rows.process_batch(to_rows(batch), input_index)
 
+    def _take_over(self, batch: ColumnBatch) -> _Aggregate:
+        """Columns for batches like this one, with what was restored. Raises _NotColumnarError."""
+        columns = _aggregate(self.operator.spec, batch)
+        rows = self._rows
+        if any(True for _ in rows.state):
+            try:
+                columns.load(dict(rows.state), dict(rows.times))
+            except (pa.ArrowException, ProgramError, TypeError, ValueError, OverflowError) as error:
+                raise _NotColumnarError from error
+            rows.state.clear()
+            rows.times.clear()
+        return columns
+
     def _go_over_to_rows(self) -> None:
         self._on_rows = True
         if self._columns is not None:
-            self._rows.state, times = self._columns.as_rows()
-            if times:
-                self._rows._last_times = times  # type: ignore[attr-defined]  # only reductions have times
+            state, times = self._columns.as_rows()
+            self._rows.state.update(state)
+            self._rows.times.update(times)
             self._columns = None
 
-    def flush(self) -> None:
-        self._rows.flush()
+    def snapshot(self, snapshot: TaskSnapshot) -> None:
+        if self._columns is None:
+            self._rows.snapshot(snapshot)
+            return
+        # As the row operator's tables, so that either can go on with what the other has stored.
+        columns, operator_id = self._columns, self.operator.operator_id
+        entries, details = len(columns.ids), {"state": TABLE}
+        snapshot.keyed.append(
+            KeyedPart(operator_id, VALUES, StateKind.KEYED, lambda: columns.freeze_values()(), entries, details,
+                      columns.freeze_values)
+        )  # fmt: skip
+        if columns.timed:
+            snapshot.keyed.append(
+                KeyedPart(operator_id, TIMES, StateKind.KEYED, lambda: columns.freeze_times()(), entries, details,
+                          columns.freeze_times)
+            )  # fmt: skip
 
     def finish(self) -> None:
         if self._columns is not None:
@@ -85,9 +116,6 @@ class ColumnarAggregateOperator(StreamOperator):
                 self.emit(batch)
         else:
             self._rows.finish()
-
-    def close(self) -> None:
-        self._rows.close()
 
 
 class _Aggregate:
@@ -132,12 +160,36 @@ class _Aggregate:
 
     def as_rows(self) -> tuple[dict[Any, Any], dict[Any, int]]:
         """The state as the row operator has it: value by key, latest time by key."""
-        rows = to_rows(ColumnBatch(self._results(), None, self.scalar and self.spec.kind != "count")).rows
-        times = {}
-        if self.timed:
-            latest = self.times.tolist()
-            times = {key: latest[at] for key, at in self.ids.items() if latest[at] != _NEVER}
-        return dict(zip(self.ids, rows, strict=True)), times
+        return _entries(self.freeze_values()), _entries(self.freeze_times())
+
+    def freeze_values(self) -> Callable[[], list[Chunk]]:
+        """A function that reads the value of each key as it is now, whatever happens until it is called."""
+        keys, results = list(self.ids), self._results()
+        return lambda: [Chunk(None, keys, to_rows(ColumnBatch(results, None, self.scalar)).rows)]
+
+    def freeze_times(self) -> Callable[[], list[Chunk]]:
+        """As `freeze_values`, for the latest time of each key that has one."""
+        keys, times = list(self.ids), self.times.copy()
+
+        def chunks() -> list[Chunk]:
+            known = [(key, time) for key, time in zip(keys, times.tolist(), strict=False) if time != _NEVER]
+            return [Chunk(None, [key for key, _ in known], [time for _, time in known])] if known else []
+
+        return chunks
+
+    def load(self, state: dict[Any, Any], times: dict[Any, int]) -> None:
+        """Take over the state of the row operator. Raises _NotColumnarError, or what Arrow and numpy raise, when
+        the values do not fit into columns."""
+        for key in state:
+            self.ids[key]
+        self._load(list(state.values()))
+        if times:
+            self.timed = True
+            self.times = np.array([times.get(key, _NEVER) for key in state], np.int64)
+
+    def _load(self, values: list[Any]) -> None:
+        """Take over values in the order of ids."""
+        raise NotImplementedError
 
     def _checked(self, batch: ColumnBatch) -> Any:
         """The numbers to aggregate; raises _NotColumnarError."""
@@ -165,6 +217,10 @@ class _Aggregate:
         times[:known] = self.times[:known]
         # A key may only have been seen without time.
         return pa.array(np.where(times == _NEVER, 0, times))
+
+
+def _entries(chunks: Callable[[], list[Chunk]]) -> dict[Any, Any]:
+    return {key: value for _, keys, values in chunks() for key, value in zip(keys, values, strict=True)}
 
 
 def _aggregate(spec: Any, batch: ColumnBatch) -> _Aggregate:
@@ -197,8 +253,12 @@ class _Count(_Aggregate):
         keys = batch.columns.column(self.key)
         return pa.RecordBatch.from_arrays([keys, pa.array(groups.restore(running))], schema=self.result)
 
-    def as_rows(self) -> tuple[dict[Any, Any], dict[Any, int]]:
-        return dict(zip(self.ids, self.counts.tolist(), strict=False)), {}
+    def freeze_values(self) -> Callable[[], list[Chunk]]:
+        keys, counts = list(self.ids), self.counts.copy()
+        return lambda: [Chunk(None, keys, counts[: len(keys)].tolist())]
+
+    def _load(self, values: list[Any]) -> None:
+        self.counts = np.array(values, np.int64)
 
     def _note_times(self, groups: Groups, timestamps: pa.Array) -> None:
         """Final counts have no time."""
@@ -253,6 +313,18 @@ class _Numbers(_Aggregate):
         array = pa.array(numbers)
         return array.view(self.type) if pa.types.is_temporal(self.type) else array
 
+    def _records_of(self, values: list[Any], schema: pa.Schema) -> pa.RecordBatch:
+        """The records of the row operator as columns, with numbers to aggregate."""
+        batch = to_columns(RowBatch(values), schema)
+        numbers = batch.columns.column(self.field)
+        same = batch.scalar == self.scalar and is_tuples(batch.columns.schema) == is_tuples(schema)
+        if not same or numbers.null_count:
+            raise _NotColumnarError
+        self.numbers = np.array(self._as_numpy(numbers))
+        if self.numbers.dtype.kind == "f" and np.isnan(self.numbers).any():
+            raise _NotColumnarError
+        return batch.columns
+
     def _record_table(self) -> pa.Table:
         """The kept record of each key, in one piece."""
         table = pa.Table.from_batches(self.records, self.schema).combine_chunks()
@@ -283,6 +355,14 @@ class _Folding(_Numbers):
                     raise _NotColumnarError  # Python's integers have no limit
             self.bound = bound
         return values
+
+    def _load(self, values: list[Any]) -> None:
+        columns = self._records_of(values, self.result).columns
+        # Of the first records everything but the number is kept.
+        columns[self.field] = pa.nulls(len(values), self.schema.field(self.field).type)
+        self.records = [pa.RecordBatch.from_arrays(columns, schema=self.schema)]
+        if self.adds_integers:
+            self.bound = max(abs(int(self.numbers.max())), abs(int(self.numbers.min())))
 
     def _update(self, batch: ColumnBatch, groups: Groups, values: Any) -> pa.RecordBatch | None:
         self.numbers = grown(self.numbers, len(self.ids))
@@ -335,12 +415,16 @@ class _Folding(_Numbers):
     def _results(self) -> pa.RecordBatch:
         table = self._record_table()
         columns = [_one(column) for column in table.columns]
-        columns[self.field] = self._as_arrow(self.numbers[: table.num_rows])
+        columns[self.field] = self._as_arrow(self.numbers[: table.num_rows].copy())
         return pa.RecordBatch.from_arrays(columns, schema=self.result)
 
 
 class _Choosing(_Numbers):
     """min_by, max_by: the whole extremal record; of equal ones the first."""
+
+    def _load(self, values: list[Any]) -> None:
+        columns = self._records_of(values, self.schema).columns
+        self.records = [pa.RecordBatch.from_arrays(columns, schema=self.schema)]
 
     def _update(self, batch: ColumnBatch, groups: Groups, values: Any) -> pa.RecordBatch | None:
         self.numbers = grown(self.numbers, len(self.ids))

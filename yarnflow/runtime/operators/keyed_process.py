@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from yarnflow.errors import ProgramError
 from yarnflow.functions.batch import Batch, RowBatch
 from yarnflow.functions.process_functions import KeyedCoProcessFunction, KeyedProcessFunction
 from yarnflow.functions.timers import TimeDomain
-from yarnflow.graph.key_groups import key_group, subtask_of
 from yarnflow.graph.operators import Operator
 from yarnflow.runtime.operators.base import OperatorContext
-from yarnflow.runtime.operators.keyed import check_key, shorten
+from yarnflow.runtime.operators.keyed import check_key, check_owner
 from yarnflow.runtime.operators.process import RESULTS, ProcessOperator
 from yarnflow.runtime.operators.timer_service import KeyedTimers
 from yarnflow.runtime.operators.user_functions import bind, bind_key, close_functions, open_functions
@@ -135,7 +133,8 @@ class KeyedProcessOperator(ProcessOperator):
         if not batch.rows:
             return
         if self.context.parallelism > 1:
-            self._check_owner(batch.rows[0], input_index)
+            record = batch.rows[0]
+            check_owner(self.operator.name, self.context, self._keys[input_index](record), record)
         if batch.timestamps is None:
             self._untimed(batch.rows, input_index)
         else:
@@ -187,22 +186,6 @@ class KeyedProcessOperator(ProcessOperator):
     def _explain(self, error: TypeError, results: Any, record: Any, input_index: int) -> None:
         check_key(self.operator.name, error, self.backend.current_key, record)
         self.explain_results(error, results, self._calls[input_index], record)
-
-    def _check_owner(self, record: Any, input_index: int) -> None:
-        """Raise ProgramError when the key of a record belongs to another subtask. One record per batch is looked
-        at: a key selector that is wrong about one in a hundred is found soon, and costs nothing to find."""
-        context = self.context
-        key = self._keys[input_index](record)
-        group = key_group(key, context.max_parallelism)
-        owner = subtask_of(group, context.parallelism, context.max_parallelism)
-        if owner != context.subtask_index:
-            raise ProgramError(
-                f"the key selector of '{self.operator.name}' is not stable: for the record {shorten(record)} it "
-                f"returns the key {shorten(key)}, which belongs to subtask {owner + 1}, but the record was sent "
-                f"to subtask {context.subtask_index + 1} because of another key. A key must be the same whenever "
-                "and wherever it is computed, and equal keys must have equal hashes: no random numbers, clocks or "
-                "object identities"
-            )
 
     # -- timers ----------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, cast
 
 from yarnflow.common.types import Row
@@ -41,7 +42,6 @@ class ReduceOperator(KeyedOperator):
         self._function = function
         self._reduce: Reducer = bind(function, "reduce")
         self._final_only = final_only
-        self._last_times: dict[Any, int] = {}
 
     def open(self) -> None:
         super().open()
@@ -55,6 +55,7 @@ class ReduceOperator(KeyedOperator):
 
     def process_batch(self, batch: Batch, input_index: int) -> None:
         assert isinstance(batch, RowBatch)
+        self.check_first(batch.rows)
         if self._final_only:
             self._absorb(batch)
             return
@@ -91,7 +92,7 @@ class ReduceOperator(KeyedOperator):
             self.explain_key(error, selected, record)
             raise
         if batch.timestamps is not None:
-            times = self._last_times
+            times = self.times
             for record, time in zip(batch.rows, batch.timestamps, strict=True):
                 selected = key(record)
                 times[selected] = max(time, times.get(selected, time))
@@ -99,13 +100,13 @@ class ReduceOperator(KeyedOperator):
     def finish(self) -> None:
         if not self._final_only:
             return
-        state, times = self.state, self._last_times
-        keys = list(state)
-        for start in range(0, len(keys), FINAL_BATCH):
-            part = keys[start : start + FINAL_BATCH]
+        times = self.times
+        timed = any(True for _ in times)
+        entries = iter(self.state.items())
+        while part := list(islice(entries, FINAL_BATCH)):
             # A key may only have been seen without time; then the whole stream has no useful time for it.
-            stamps = [times.get(key, 0) for key in part] if times else None
-            self.emit(RowBatch([state[key] for key in part], stamps))
+            stamps = [times.get(key, 0) for key, _ in part] if timed else None
+            self.emit(RowBatch([value for _, value in part], stamps))
 
 
 class AggregateOperator(ReduceOperator):
@@ -124,6 +125,7 @@ class CountOperator(KeyedOperator):
 
     def process_batch(self, batch: Batch, input_index: int) -> None:
         assert isinstance(batch, RowBatch)
+        self.check_first(batch.rows)
         state, key = self.state, self.key
         get = state.get
         selected = record = None
@@ -143,9 +145,9 @@ class CountOperator(KeyedOperator):
 
     def finish(self) -> None:
         if self._final_only:
-            counts = list(self.state.items())
-            for start in range(0, len(counts), FINAL_BATCH):
-                self.emit(RowBatch(list(counts[start : start + FINAL_BATCH])))
+            counts = iter(self.state.items())
+            while part := list(islice(counts, FINAL_BATCH)):
+                self.emit(RowBatch(part))
 
 
 def make_reduce(operator: Operator, context: OperatorContext) -> KeyedOperator:
