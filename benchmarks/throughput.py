@@ -57,6 +57,13 @@ CASES = (
     Case("W2 PyFlink", "pyflink", "W2", 1, (1, 3), "text"),
     Case("W2 Flink Java", "flink", "W2", 1, (24, 96), "text"),
     Case("W2 yarnflow columns", "yarnflow", "W2C", 1, (24, 96), "text"),
+    Case("W3 plain Python", "python", "W3", 1, (0.5, 3), "numbers"),
+    Case("W3 yarnflow", "yarnflow", "W3", 1, (0.5, 3), "numbers"),
+    Case("W3 yarnflow, 2 slots", "yarnflow", "W3", 2, (0.5, 3), "numbers"),
+    Case("W3 bytewax", "bytewax", "W3", 1, (0.2, 1), "numbers"),
+    Case("W3 PyFlink", "pyflink", "W3", 1, (0.05, 0.2), "numbers"),
+    Case("W3 Flink Java", "flink", "W3", 1, (5, 25), "numbers"),
+    Case("W3 yarnflow columns", "yarnflow", "W3C", 1, (5, 40), "numbers"),
     Case("Parquet, final sums", "yarnflow", "PARQUET_BATCH", 1, (10, 60), "parquet"),
     Case("Parquet, every update", "yarnflow", "PARQUET", 1, (10, 60), "parquet"),
 )
@@ -71,6 +78,10 @@ BARS = (
     Bar("W2 yarnflow, 2 slots", "W2 yarnflow", 1.5),
     Bar("W1 yarnflow columns", "W1 Flink Java", 2),
     Bar("W2 yarnflow columns", "W2 Flink Java", 3),
+    Bar("W3 yarnflow", "W3 plain Python", 0.4),
+    Bar("W3 yarnflow", "W3 bytewax", 2),
+    Bar("W3 yarnflow", "W3 PyFlink", 50),
+    Bar("W3 yarnflow columns", "W3 Flink Java", 1),
     Bar("Parquet, final sums", 10_000_000.0, 1),
 )
 

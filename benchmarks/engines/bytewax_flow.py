@@ -1,4 +1,4 @@
-"""bytewax 0.21. W1, W2. Sources emit batches of 1,000, which is where bytewax is fastest."""
+"""bytewax 0.21. W1, W2, W3. Sources emit batches of 1,000, which is where bytewax is fastest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.inputs import DynamicSource, StatelessSourcePartition
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
-options = arguments(("W1", "W2"))
+options = arguments(("W1", "W2", "W3"))
 BATCH = 1000
 
 
@@ -68,11 +68,21 @@ class DiscardPart(StatelessSinkPartition):
         pass
 
 
+def count_value(state, value):
+    count = (state or 0) + 1
+    return count, (value, count)
+
+
 def run(size: str) -> int:
     flow = Dataflow("benchmark")
     if options.workload == "W1":
         stream = op.input("in", flow, Numbers(int(size)))
         stream = op.filter("filter", op.map("map", stream, lambda x: x * 2 + 1), lambda x: x % 3 == 0)
+        records = int(size)
+    elif options.workload == "W3":
+        # Keys of bytewax are strings.
+        stream = op.map("key", op.input("in", flow, Numbers(int(size))), lambda x: (str(x % 10_000), x))
+        stream = op.stateful_map("count", stream, count_value)
         records = int(size)
     else:
         stream = op.input("in", flow, Lines(options.data / size))

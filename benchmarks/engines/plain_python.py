@@ -1,10 +1,10 @@
-"""The bar: a plain Python loop that calls the same lambdas. W1, W2."""
+"""The bar: a plain Python loop that calls the same lambdas. W1, W2, W3."""
 
 from __future__ import annotations
 
 from _measure import arguments, timed_runs, words_of
 
-options = arguments(("W1", "W2"))
+options = arguments(("W1", "W2", "W3"))
 
 
 def w1(size: str) -> int:
@@ -33,4 +33,21 @@ def w2(size: str) -> int:
     return words_of(path)
 
 
-timed_runs(options, {"W1": w1, "W2": w2}[options.workload])
+def w3(size: str) -> int:
+    """Sequence -> key -> a generator that counts per key."""
+    pair, key = (lambda x: (x % 10_000, x)), (lambda pair: pair[0])
+    counts: dict[int, int] = {}
+
+    def process(value, k):  # type: ignore[no-untyped-def]
+        counts[k] = count = (counts.get(k) or 0) + 1
+        yield value[0], count
+
+    results = 0
+    for number in range(int(size)):
+        record = pair(number)
+        for _ in process(record, key(record)):
+            results += 1
+    return int(size)
+
+
+timed_runs(options, {"W1": w1, "W2": w2, "W3": w3}[options.workload])

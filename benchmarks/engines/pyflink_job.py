@@ -1,4 +1,4 @@
-"""PyFlink 2.3, thread mode (its fastest). W1, W2. Run it in an *activated* virtual environment."""
+"""PyFlink 2.3, thread mode (its fastest). W1, W2, W3. Run it in an *activated* virtual environment."""
 
 from __future__ import annotations
 
@@ -10,15 +10,29 @@ from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.datastream.connectors.base import Sink
 from pyflink.datastream.connectors.file_system import FileSource, StreamFormat
 from pyflink.datastream.connectors.number_seq import NumberSequenceSource
+from pyflink.datastream.functions import KeyedProcessFunction
+from pyflink.datastream.state import ValueStateDescriptor
 from pyflink.java_gateway import get_gateway
 
-options = arguments(("W1", "W2"))
+options = arguments(("W1", "W2", "W3"))
 configuration = Configuration()
 configuration.set_string("python.execution-mode", "thread")
 configuration.set_string("python.executable", sys.executable)
 configuration.set_string("python.client.executable", sys.executable)
 env = StreamExecutionEnvironment.get_execution_environment(configuration)
 env.set_parallelism(options.slots)
+
+
+class Count(KeyedProcessFunction):
+    """Counts the records of each key."""
+
+    def open(self, runtime_context):
+        self.count = runtime_context.get_state(ValueStateDescriptor("count", Types.LONG()))
+
+    def process_element(self, value, ctx):
+        count = (self.count.value() or 0) + 1
+        self.count.update(count)
+        yield value[0], count
 
 
 def discard():
@@ -31,6 +45,12 @@ def run(size: str) -> int:
         records = int(size)
         numbers = env.from_source(NumberSequenceSource(0, records - 1), none, "numbers", Types.LONG())
         numbers.map(lambda x: x * 2 + 1, Types.LONG()).filter(lambda x: x % 3 == 0).sink_to(discard())
+    elif options.workload == "W3":
+        records = int(size)
+        pair = Types.TUPLE([Types.LONG(), Types.LONG()])
+        numbers = env.from_source(NumberSequenceSource(0, records - 1), none, "numbers", Types.LONG())
+        keyed = numbers.map(lambda x: (x % 10_000, x), pair).key_by(lambda t: t[0], Types.LONG())
+        keyed.process(Count(), pair).sink_to(discard())
     else:
         path = options.data / size
         records = words_of(path)

@@ -1,4 +1,4 @@
-"""yarnflow, on its MiniCluster. W1, W2 with Python lambdas; W1C, W2C, PARQUET on columns."""
+"""yarnflow, on its MiniCluster. W1, W2, W3 with Python functions; W1C, W2C, W3C, PARQUET on columns."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from pathlib import Path
 
 from _measure import arguments, timed_runs, words_of
 
-from yarnflow.common import WatermarkStrategy
+from yarnflow.common import Types, WatermarkStrategy
 from yarnflow.datastream import DataStream, RuntimeExecutionMode, StreamExecutionEnvironment
 from yarnflow.datastream.connectors.discard import DiscardingSink
 from yarnflow.datastream.connectors.file_system import FileSource, StreamFormat
 from yarnflow.datastream.connectors.number_seq import NumberSequenceSource
 from yarnflow.datastream.connectors.parquet import ParquetSource
 from yarnflow.datastream.expressions import col
+from yarnflow.datastream.functions import KeyedProcessFunction, RuntimeContext
+from yarnflow.datastream.state import ValueStateDescriptor
 
-options = arguments(("W1", "W1C", "W2", "W2C", "PARQUET", "PARQUET_BATCH"))
+options = arguments(("W1", "W1C", "W2", "W2C", "W3", "W3C", "PARQUET", "PARQUET_BATCH"))
 env = StreamExecutionEnvironment.get_execution_environment()
 env.set_parallelism(options.slots)
 
@@ -76,6 +78,34 @@ def w2_columns(size: str) -> int:
     return words_of(path)
 
 
+class Count(KeyedProcessFunction):
+    """Counts the records of each key."""
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        self.count = runtime_context.get_state(ValueStateDescriptor("count", Types.LONG()))
+
+    def process_element(self, value, ctx):  # type: ignore[no-untyped-def]
+        count = (self.count.value() or 0) + 1
+        self.count.update(count)
+        yield value[0], count
+
+
+def w3(size: str) -> int:
+    """Sequence -> key_by -> KeyedProcessFunction with a counter in a ValueState."""
+    pairs = numbers(int(size)).map(lambda x: (x % 10_000, x))
+    pairs.key_by(lambda pair: pair[0]).process(Count()).sink_to(DiscardingSink())
+    env.execute("W3")
+    return int(size)
+
+
+def w3_columns(size: str) -> int:
+    """W3 as an expression and the built-in count, every update emitted."""
+    keys = numbers(int(size)).select(key=col("value") % 10_000, value=col("value"))
+    keys.key_by("key").count().sink_to(DiscardingSink())
+    env.execute("W3C")
+    return int(size)
+
+
 def parquet(size: str) -> int:
     """Parquet -> filter -> key_by field -> sum."""
     import pyarrow.parquet as pq
@@ -95,5 +125,14 @@ def parquet(size: str) -> int:
 
 if options.workload == "PARQUET_BATCH":
     env.set_runtime_mode(RuntimeExecutionMode.BATCH)
-runs = {"W1": w1, "W1C": w1_columns, "W2": w2, "W2C": w2_columns, "PARQUET": parquet, "PARQUET_BATCH": parquet}
+runs = {
+    "W1": w1,
+    "W1C": w1_columns,
+    "W2": w2,
+    "W2C": w2_columns,
+    "W3": w3,
+    "W3C": w3_columns,
+    "PARQUET": parquet,
+    "PARQUET_BATCH": parquet,
+}
 timed_runs(options, runs[options.workload])

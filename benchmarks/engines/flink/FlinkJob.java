@@ -1,17 +1,40 @@
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
+import org.apache.flink.api.common.functions.OpenContext;
+import org.apache.flink.api.common.state.ValueState;
+import org.apache.flink.api.common.state.ValueStateDescriptor;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.api.connector.source.lib.NumberSequenceSource;
 import org.apache.flink.api.java.tuple.Tuple2;
 import org.apache.flink.connector.file.src.FileSource;
 import org.apache.flink.connector.file.src.reader.TextLineInputFormat;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.streaming.api.functions.KeyedProcessFunction;
 import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
 import org.apache.flink.util.Collector;
 
 /** Flink's Java DataStream API. Arguments: workload slots sizes repeat data-folder; prints what _measure.py says. */
 public class FlinkJob {
+  /** Counts the records of each key. */
+  static class Count extends KeyedProcessFunction<Long, Tuple2<Long, Long>, Tuple2<Long, Long>> {
+    private transient ValueState<Long> count;
+
+    @Override
+    public void open(OpenContext context) {
+      count = getRuntimeContext().getState(new ValueStateDescriptor<>("count", Types.LONG));
+    }
+
+    @Override
+    public void processElement(Tuple2<Long, Long> value, Context context, Collector<Tuple2<Long, Long>> out)
+        throws Exception {
+      Long before = count.value();
+      long now = before == null ? 1 : before + 1;
+      count.update(now);
+      out.collect(Tuple2.of(value.f0, now));
+    }
+  }
+
   static long wordsOf(Path text) throws Exception {
     String facts = Files.readString(Path.of(text.toString().replaceAll("\\.txt$", ".json")));
     return Long.parseLong(facts.replaceAll("(?s).*\"words\": (\\d+).*", "$1"));
@@ -26,6 +49,13 @@ public class FlinkJob {
       env.fromSource(new NumberSequenceSource(0, records - 1), WatermarkStrategy.noWatermarks(), "numbers")
           .map(x -> x * 2 + 1).returns(Types.LONG)
           .filter(x -> x % 3 == 0)
+          .sinkTo(new DiscardingSink<>());
+    } else if (workload.equals("W3")) {
+      records = Long.parseLong(size);
+      env.fromSource(new NumberSequenceSource(0, records - 1), WatermarkStrategy.noWatermarks(), "numbers")
+          .map(x -> Tuple2.of(x % 10_000, x)).returns(Types.TUPLE(Types.LONG, Types.LONG))
+          .keyBy(pair -> pair.f0, Types.LONG)
+          .process(new Count()).returns(Types.TUPLE(Types.LONG, Types.LONG))
           .sinkTo(new DiscardingSink<>());
     } else {
       Path text = data.resolve(size);
