@@ -6,8 +6,10 @@ from yarnflow.datastream.connected_streams import ConnectedStreams
 from yarnflow.datastream.keyed_stream import KeyedStream
 from yarnflow.datastream.stream import DataStream
 from yarnflow.datastream.stream_sink import DataStreamSink
+from yarnflow.datastream.windowed_stream import AllWindowedStream, WindowedStream
 
 __all__ = [
+    "AllWindowedStream",
     "BroadcastConnectedStream",
     "BroadcastStream",
     "CloseableIterator",
@@ -15,4 +17,5 @@ __all__ = [
     "DataStream",
     "DataStreamSink",
     "KeyedStream",
+    "WindowedStream",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from yarnflow.common.typeinfo import RowTypeInfo, TupleTypeInfo, TypeInformation, Types
-from yarnflow.datastream.stream import DataStream, Key, checked, declared
+from yarnflow.datastream.stream import DataStream, Key, checked, count_windows, declared
 from yarnflow.errors import ProgramError
 from yarnflow.functions.expressions import Expression
 from yarnflow.functions.keyed_adapters import KeyedFilter, KeyedFlatMap, KeyedMap, opens_itself
@@ -18,6 +18,8 @@ from yarnflow.graph.transformations import PartitionTransformation
 
 if TYPE_CHECKING:
     from yarnflow.datastream.interval_join import IntervalJoin
+    from yarnflow.datastream.windowed_stream import WindowedStream
+    from yarnflow.functions.windows.assigner import WindowAssigner
 
 __all__ = ["KeyedStream"]
 
@@ -89,6 +91,18 @@ class KeyedStream(DataStream):
             width = len(record_type.get_field_types())
             if not -width <= field < width:
                 raise ProgramError(f"{kind}({field}): {record_type!r} has the fields 0 to {width - 1}")
+
+    # -- windows --------------------------------------------------------------------------------------------
+
+    def window(self, window_assigner: WindowAssigner[Any, Any]) -> WindowedStream:
+        """Cut the records of each key into windows."""
+        from yarnflow.datastream.windowed_stream import WindowedStream
+
+        return WindowedStream(self, window_assigner)
+
+    def count_window(self, size: int, slide: int = 0) -> WindowedStream:
+        """Windows of `size` records of a key; one starts every `slide` records, 0: when the one before is full."""
+        return self.window(count_windows(size, slide))
 
     # -- several streams ------------------------------------------------------------------------------------
 

@@ -10,25 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from yarnflow.errors import ProgramError
 
-_WINDOWS = "windows"
 _CHECKPOINTS = "checkpoints and state backends"
 
 #: What a feature needs -> names of classes in pyflink.datastream and its functions module.
 _CLASSES = {
-    _WINDOWS: "AllWindowFunction WindowFunction ProcessWindowFunction ProcessAllWindowFunction Window TimeWindow "
-    "CountWindow GlobalWindow WindowAssigner MergingWindowAssigner Trigger TriggerResult WindowedStream",
     _CHECKPOINTS: "CheckpointConfig CheckpointingMode CheckpointStorage CustomCheckpointStorage "
     "FileSystemCheckpointStorage JobManagerCheckpointStorage ExternalizedCheckpointRetention StateBackend "
     "HashMapStateBackend EmbeddedRocksDBStateBackend CustomStateBackend PredefinedOptions",
 }
 _METHODS = {
-    _WINDOWS: "window count_window window_all",
     _CHECKPOINTS: "enable_checkpointing get_checkpoint_config get_checkpoint_interval get_checkpointing_mode "
     "set_state_backend get_state_backend set_default_savepoint_directory enable_changelog_state_backend",
 }
 #: Modules below pyflink.datastream that belong to the same features.
 _MODULES = {
-    _WINDOWS: "window",
     _CHECKPOINTS: "checkpoint_config checkpoint_storage checkpointing_mode externalized_checkpoint_retention "
     "state_backend",
 }

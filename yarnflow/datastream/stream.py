@@ -41,9 +41,12 @@ if TYPE_CHECKING:
     from yarnflow.common.execution_config import ExecutionConfig
     from yarnflow.datastream.broadcast_streams import BroadcastConnectedStream, BroadcastStream
     from yarnflow.datastream.connected_streams import ConnectedStreams
+    from yarnflow.datastream.joined_streams import CoGroupedStreams, JoinedStreams
     from yarnflow.datastream.keyed_stream import KeyedStream
     from yarnflow.datastream.stream_execution_environment import StreamExecutionEnvironment
+    from yarnflow.datastream.windowed_stream import AllWindowedStream
     from yarnflow.functions.state import MapStateDescriptor
+    from yarnflow.functions.windows.assigner import WindowAssigner
 
 __all__ = ["DataStream"]
 
@@ -225,6 +228,29 @@ class DataStream(SaysWhatIsMissing):
                 )
         return self._transform("Select", specs.SelectSpec(named, scalar=bool(value)), None)
 
+    # -- windows --------------------------------------------------------------------------------------------
+
+    def window_all(self, window_assigner: WindowAssigner[Any, Any]) -> AllWindowedStream:
+        """Cut all records into windows, in one subtask."""
+        from yarnflow.datastream.windowed_stream import AllWindowedStream
+
+        return AllWindowedStream(self, window_assigner)
+
+    def count_window_all(self, size: int, slide: int = 0) -> AllWindowedStream:
+        """Windows of `size` records; one starts every `slide` records, 0: when the one before is full. Flink's;
+        PyFlink has no such method."""
+        return self.window_all(count_windows(size, slide))
+
+    def window(self, window_assigner: WindowAssigner[Any, Any]) -> Any:
+        """Only for a keyed stream."""
+        raise ProgramError("window() needs a keyed stream: call key_by() before it, or window_all() instead")
+
+    def count_window(self, size: int, slide: int = 0) -> Any:
+        """Only for a keyed stream."""
+        raise ProgramError(
+            "count_window() needs a keyed stream: call key_by() before it, or count_window_all() instead"
+        )
+
     # -- several streams ------------------------------------------------------------------------------------
 
     def union(self, *streams: DataStream) -> DataStream:
@@ -263,6 +289,21 @@ class DataStream(SaysWhatIsMissing):
             return BroadcastConnectedStream(self, ds, ds.broadcast_state_descriptors)
         self._check_same_program("connect", ds)
         return ConnectedStreams(self, ds)
+
+    def join(self, other_stream: DataStream) -> JoinedStreams:
+        """Join with another stream by key and window. As in Flink's Java API:
+        `a.join(b).where(key_a).equal_to(key_b).window(assigner).apply(function)`."""
+        from yarnflow.datastream.joined_streams import JoinedStreams
+
+        self._check_same_program("join", other_stream)
+        return JoinedStreams(self, other_stream)
+
+    def co_group(self, other_stream: DataStream) -> CoGroupedStreams:
+        """As `join`, for a function that sees all records of a key and window at once."""
+        from yarnflow.datastream.joined_streams import CoGroupedStreams
+
+        self._check_same_program("co_group", other_stream)
+        return CoGroupedStreams(self, other_stream)
 
     def get_side_output(self, output_tag: OutputTag) -> DataStream:
         """The records that the operator of this stream emits for the tag."""
@@ -446,6 +487,13 @@ def checked(func: Any, kind: type[Function] | None, method: str) -> None:
         raise TypeError(f"{method}() needs {wanted}, not the class {func.__name__}: give {func.__name__}()")
     if not callable(func) and not (kind is not None and isinstance(func, kind)):
         raise TypeError(f"{method}() needs {wanted}, not {_shown(func)}")
+
+
+def count_windows(size: int, slide: int) -> WindowAssigner[Any, Any]:
+    """Windows of `size` records; `slide` 0: they tumble."""
+    from yarnflow.functions.windows.count_windows import CountSlidingWindowAssigner, CountTumblingWindowAssigner
+
+    return CountSlidingWindowAssigner(size, slide) if slide else CountTumblingWindowAssigner(size)
 
 
 def check_strategy(strategy: Any, method: str) -> None:

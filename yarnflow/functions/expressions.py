@@ -99,6 +99,28 @@ class Expression:
         """The value, or `value` where it is missing."""
         return self.call("fill_null", value)
 
+    # -- of all values in a window --------------------------------------------------------------------------
+
+    def sum(self) -> Aggregate:
+        """The sum; missing values do not count. Null when all are missing."""
+        return Aggregate("sum", self)
+
+    def min(self) -> Aggregate:
+        """The least value."""
+        return Aggregate("min", self)
+
+    def max(self) -> Aggregate:
+        """The greatest value."""
+        return Aggregate("max", self)
+
+    def mean(self) -> Aggregate:
+        """The arithmetic mean, a double."""
+        return Aggregate("mean", self)
+
+    def count(self) -> Aggregate:
+        """How many values are not missing."""
+        return Aggregate("count", self)
+
     def cast(self, type_name: str) -> Expression:
         """Convert to an Arrow type by its name ("int64", "string", "double", ...)."""
         return self.call("cast", type_name)
@@ -138,6 +160,37 @@ class Call(Expression):
 
     def __repr__(self) -> str:
         return f"{self.function}({', '.join(map(repr, self.arguments))})"
+
+
+@dataclass(frozen=True, eq=False)
+class Aggregate:
+    """What a window on columns computes for one column of its result.
+
+    Attributes:
+        function: sum, min, max, mean, count, window_start or window_end.
+        argument: of which values; None for `count()` and the bounds of the window.
+    """
+
+    function: str
+    argument: Expression | None = None
+
+    def __repr__(self) -> str:
+        return f"{self.function}({'' if self.argument is None else repr(self.argument)})"
+
+
+def count() -> Aggregate:
+    """How many records a window has."""
+    return Aggregate("count")
+
+
+def window_start() -> Aggregate:
+    """Where a window begins, ms since the epoch."""
+    return Aggregate("window_start")
+
+
+def window_end() -> Aggregate:
+    """Where a window ends (exclusive), ms since the epoch."""
+    return Aggregate("window_end")
 
 
 def col(name: str) -> Column:

@@ -180,11 +180,12 @@ class WindowSpec(OperatorSpec):
         evictor: an Evictor or None.
         allowed_lateness: ms.
         late_tag: OutputTag of the side output of late records, or None to drop them.
-        reduce: ReduceFunction or callable, or None.
+        reduce: ReduceFunction or callable; an AggregateSpec for a built-in aggregate of a field; or None.
         aggregate: AggregateFunction, or None.
         window_function: what makes results of a window's contents: a (Process)(All)WindowFunction, or None when
             `reduce` or `aggregate` gives the result.
         aggregates: for windows on columns: pairs of output name and functions.expressions aggregate; else ().
+        final_only: BATCH mode: windows by the clock give their results at the end of input.
     """
 
     key: Any
@@ -197,6 +198,7 @@ class WindowSpec(OperatorSpec):
     aggregate: Any = None
     window_function: Any = None
     aggregates: tuple[Any, ...] = ()
+    final_only: bool = False
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from yarnflow.graph.operators import (
     SinkSpec,
     SourceSpec,
     TimestampsSpec,
+    WindowSpec,
 )
 from yarnflow.graph.transformations import (
     ChainingStrategy,
@@ -208,7 +209,7 @@ def _node(
         name = f"Source: {name}"
     elif isinstance(spec, SinkSpec):
         name = f"Sink: {name}"
-    if batch and isinstance(spec, (SourceSpec, TimestampsSpec, ReduceSpec, AggregateSpec)):
+    if batch and isinstance(spec, (SourceSpec, TimestampsSpec, ReduceSpec, AggregateSpec, WindowSpec)):
         spec = replace(spec, final_only=True)
     max_parallelism = operator.max_parallelism or settings.max_parallelism
     if max_parallelism is not None and not 1 <= max_parallelism <= UPPER_BOUND:

@@ -1,0 +1,247 @@
+"""Windows compared with a simple model: random records, order, watermarks, lateness, a snapshot in the middle."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.runtime.operators.harness import Harness
+from yarnflow.common.constants import MAX_LONG_VALUE
+from yarnflow.functions.output_tag import OutputTag
+from yarnflow.functions.user_functions import AggregateFunction
+from yarnflow.functions.windows.count_windows import CountSlidingWindowAssigner, CountTumblingWindowAssigner
+from yarnflow.functions.windows.time_windows import (
+    EventTimeSessionWindows,
+    SlidingEventTimeWindows,
+    TumblingEventTimeWindows,
+)
+from yarnflow.functions.windows.triggers import EventTimeTrigger
+from yarnflow.functions.windows.window_functions import ProcessWindowFunction
+from yarnflow.graph.operators import WindowSpec
+from yarnflow.runtime.network.elements import MAX_WATERMARK, MIN_WATERMARK
+from yarnflow.runtime.operators.window_operator import WindowOperator
+from yarnflow.runtime.operators.window_sliding import SlidingPanesOperator
+from yarnflow.runtime.operators.window_time import TimeWindowsOperator
+
+LATE = OutputTag("late")
+
+
+class Collect(AggregateFunction):
+    """Keeps the key and all values, sorted, so that the order of merging does not matter."""
+
+    def create_accumulator(self) -> list[Any]:
+        return []
+
+    def add(self, value: Any, accumulator: list[Any]) -> list[Any]:
+        accumulator.append(value)
+        return accumulator
+
+    def get_result(self, accumulator: list[Any]) -> Any:
+        return accumulator[0][0], tuple(sorted(number for _, number in accumulator))
+
+    def merge(self, acc_a: list[Any], acc_b: list[Any]) -> list[Any]:
+        acc_a.extend(acc_b)
+        acc_b.clear()  # merging may change both
+        return acc_a
+
+
+class Show(ProcessWindowFunction[Any, Any, Any, Any]):
+    def process(self, key: Any, context: Any, elements: Iterable[Any]) -> Iterable[Any]:
+        yield key, tuple(sorted(number for _, number in elements))
+
+
+class AnyEventTimeTrigger(EventTimeTrigger):
+    """Not the assigner's own, so that the general operator runs."""
+
+
+@dataclass
+class Plan:
+    """Steps: ("record", key, number, time) or ("watermark", time); a snapshot and restore before step `cut`."""
+
+    steps: list[tuple[Any, ...]]
+    batch: int
+    cut: int | None
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    steps: list[tuple[Any, ...]] = []
+    watermark = MIN_WATERMARK
+    for number in range(draw(st.integers(0, 40))):
+        if draw(st.integers(0, 4)) == 0:
+            watermark = max(watermark, draw(st.integers(-5, 60)))
+            steps.append(("watermark", watermark))
+        steps.append(("record", draw(st.integers(0, 2)), number, draw(st.integers(-5, 60))))
+    return Plan(steps, draw(st.integers(1, 8)), draw(st.none() | st.integers(0, len(steps))))
+
+
+def run(spec: WindowSpec, plan: Plan, operator_class: type) -> tuple[list[Any], list[Any]]:
+    """Main output as (key, numbers, time) and late records of the operator."""
+    found: list[Any] = []
+    late: list[Any] = []
+    harness = Harness(spec, side=[LATE])
+    assert type(harness.operator) is operator_class
+    waiting: list[tuple[Any, int]] = []
+
+    def flush() -> None:
+        if waiting:
+            harness.send(*(record for record, _ in waiting), times=[time for _, time in waiting])
+            waiting.clear()
+
+    def take() -> None:
+        found.extend((*row, time) for row, time in harness.out if row != "watermark")
+        late.extend(harness.side.pop("late", []))
+        harness.out.clear()
+
+    for at, step in enumerate([*plan.steps, ("watermark", MAX_WATERMARK)]):
+        if at == plan.cut:
+            flush()
+            take()
+            harness = Harness(spec, side=[LATE], restored=[harness.snapshot()])
+        if step[0] == "watermark":
+            flush()
+            harness.watermark(step[1])
+        else:
+            waiting.append((step[1:3], step[3]))
+            if len(waiting) >= plan.batch:
+                flush()
+    flush()
+    take()
+    return found, late
+
+
+@dataclass
+class Model:
+    """What should come out: record by record, without any cleverness."""
+
+    lateness: int
+    watermark: int = MIN_WATERMARK
+    windows: dict[Any, list[Any]] = field(default_factory=lambda: defaultdict(list))
+    fired: set[Any] = field(default_factory=set)
+    found: list[Any] = field(default_factory=list)
+    late: list[Any] = field(default_factory=list)
+
+    def fire(self, key: Any, start: int, end: int) -> None:
+        numbers = tuple(sorted(number for _, number in self.windows[key, start, end]))
+        self.found.append((key, numbers, end - 1))
+
+    def advance(self, watermark: int) -> None:
+        self.watermark = watermark
+        for at in sorted(self.windows, key=lambda at: at[2]):
+            if at[2] - 1 <= watermark and at not in self.fired:
+                self.fired.add(at)
+                self.fire(*at)
+            if at[2] - 1 + self.lateness <= watermark:
+                del self.windows[at]
+
+    def fixed(self, key: Any, number: int, time: int, size: int, slide: int, offset: int) -> None:
+        last = time - (time - offset) % slide
+        taken = False
+        for start in range(last, time - size, -slide):
+            end = start + size
+            if end - 1 + self.lateness <= self.watermark:
+                continue
+            taken = True
+            self.windows[key, start, end].append((key, number))
+            if end - 1 <= self.watermark:
+                self.fired.add((key, start, end))
+                self.fire(key, start, end)
+        if not taken and time + self.lateness <= self.watermark:
+            self.late.append(((key, number), time))
+
+    def session(self, key: Any, number: int, time: int, gap: int) -> None:
+        parts = [at for at in self.windows if at[0] == key and at[1] <= time + gap and at[2] >= time]
+        start, end = min([time, *(at[1] for at in parts)]), max([time + gap, *(at[2] for at in parts)])
+        if end - 1 + self.lateness <= self.watermark:
+            if time + self.lateness <= self.watermark:
+                self.late.append(((key, number), time))
+            return
+        records = [(key, number)]
+        for at in parts:
+            records += self.windows.pop(at)
+            self.fired.discard(at)
+        self.windows[key, start, end] = records
+        if end - 1 <= self.watermark:
+            self.fired.add((key, start, end))
+            self.fire(key, start, end)
+
+
+def check(spec: WindowSpec, plan: Plan, operator_class: type, model: Model, take: Any) -> None:
+    for step in plan.steps:
+        if step[0] == "watermark":
+            model.advance(step[1])
+        else:
+            take(*step[1:])
+    model.advance(MAX_WATERMARK)
+    found, late = run(spec, plan, operator_class)
+    assert Counter(found) == Counter(model.found)
+    assert Counter(late) == Counter(model.late)
+
+
+SPEC = WindowSpec(key=lambda record: record[0], assigner=None, late_tag=LATE)
+KINDS = {
+    "aggregate": replace(SPEC, aggregate=Collect()),
+    "process": replace(SPEC, window_function=Show()),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("general", [False, True])
+@given(plan=plans(), size=st.integers(1, 20), offset=st.integers(0, 19), lateness=st.sampled_from([0, 0, 7]))
+def test_tumbling(kind: str, general: bool, plan: Plan, size: int, offset: int, lateness: int) -> None:
+    offset %= size
+    spec = replace(KINDS[kind], assigner=TumblingEventTimeWindows(size, offset), allowed_lateness=lateness)
+    if general:
+        spec = replace(spec, trigger=AnyEventTimeTrigger())
+    model = Model(lateness)
+    check(
+        spec, plan, WindowOperator if general else TimeWindowsOperator, model,
+        lambda key, number, time: model.fixed(key, number, time, size, size, offset),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("general", [False, True])
+@given(plan=plans(), size=st.integers(1, 20), slide=st.integers(1, 24), lateness=st.sampled_from([0, 0, 7]))
+def test_sliding(kind: str, general: bool, plan: Plan, size: int, slide: int, lateness: int) -> None:
+    spec = replace(KINDS[kind], assigner=SlidingEventTimeWindows(size, slide), allowed_lateness=lateness)
+    operator: type = TimeWindowsOperator
+    if general:
+        spec, operator = replace(spec, trigger=AnyEventTimeTrigger()), WindowOperator
+    elif slide < size and spec.aggregate is not None:
+        operator = SlidingPanesOperator
+    model = Model(lateness)
+    check(spec, plan, operator, model, lambda *record: model.fixed(*record, size, slide, 0))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(plan=plans(), gap=st.integers(1, 10), lateness=st.sampled_from([0, 7]))
+def test_sessions(kind: str, plan: Plan, gap: int, lateness: int) -> None:
+    spec = replace(KINDS[kind], assigner=EventTimeSessionWindows(gap), allowed_lateness=lateness)
+    model = Model(lateness)
+    check(spec, plan, WindowOperator, model, lambda *record: model.session(*record, gap))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(plan=plans(), size=st.integers(1, 6), slide=st.integers(1, 7))
+def test_count_windows(kind: str, plan: Plan, size: int, slide: int) -> None:
+    assigner: Any = (
+        CountTumblingWindowAssigner(size) if size == slide else CountSlidingWindowAssigner(size, slide)
+    )
+    numbers: dict[Any, list[int]] = defaultdict(list)
+    expected = []
+    for step in plan.steps:
+        if step[0] == "record":
+            numbers[step[1]].append(step[2])
+            count = len(numbers[step[1]])
+            if count >= size and (count - size) % slide == 0:
+                expected.append((step[1], tuple(numbers[step[1]][-size:]), MAX_LONG_VALUE))
+    found, late = run(replace(KINDS[kind], assigner=assigner), plan, WindowOperator)
+    assert Counter(found) == Counter(expected)
+    assert late == []

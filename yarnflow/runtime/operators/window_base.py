@@ -1,0 +1,326 @@
+"""What all operators on windows share: the window function and its context, results, late records, snapshots.
+
+    window_time.py       tumbling and sliding windows that fire when time passes their end
+    window_sliding.py    the same for windows that overlap, by panes that they share
+    window_operator.py   everything else: other triggers, sessions, count windows, evictors
+    columnar_window.py   tumbling and sliding windows of built-in aggregates, on columns
+
+make_window (window_factory.py) chooses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from yarnflow.errors import ProgramError
+from yarnflow.functions.batch import RowBatch
+from yarnflow.functions.runtime_context import KeyedStateStore, RuntimeContext
+from yarnflow.functions.state import State, StateDescriptor
+from yarnflow.functions.windows.window import Window
+from yarnflow.functions.windows.window_functions import (
+    AllWindowFunction,
+    ProcessAllWindowFunction,
+    ProcessWindowFunction,
+    WindowFunction,
+)
+from yarnflow.graph.operators import Operator, WindowSpec
+from yarnflow.runtime.checkpoint.handles import StateKind
+from yarnflow.runtime.operators.base import OperatorContext
+from yarnflow.runtime.operators.isolation import own
+from yarnflow.runtime.operators.keyed import shorten
+from yarnflow.runtime.operators.process import RESULTS, ProcessOperator
+from yarnflow.runtime.operators.user_functions import close_functions, open_functions
+from yarnflow.runtime.operators.window_contents import contents_of
+from yarnflow.runtime.state.backend import KeyedStateBackend
+from yarnflow.runtime.state.factory import make_backend
+from yarnflow.runtime.state.restore import RestoredOperator
+from yarnflow.runtime.state.snapshot import TaskSnapshot
+
+#: Names under which state is stored.
+CONTENTS = "window-contents"
+_WATERMARK = "window-watermark"
+
+#: Flink's name of the metric.
+LATE_METRIC = "numLateRecordsDropped"
+
+#: What a window function takes.
+Call = Callable[[Any, Window, list[Any]], Any]
+
+
+class FiringWindow(NamedTuple):
+    """A window that fires, as error messages show it."""
+
+    window: Window
+    key: Any
+
+
+class WindowStates:
+    """Gives handles on the state of the window in hand, each of them once."""
+
+    def __init__(self, backend: KeyedStateBackend) -> None:
+        self._backend = backend
+        self._handles: dict[str, State] = {}
+
+    def state(self, descriptor: StateDescriptor) -> State:
+        """The handle for a descriptor."""
+        handle = self._handles.get(descriptor.name)
+        if handle is None:
+            handle = self._handles[descriptor.name] = self._backend.window_state(descriptor)
+        return handle
+
+    def forget(self, window: Window) -> None:
+        """Drop the states of a window for all keys."""
+        for name in self._handles:
+            self._backend.table(name).drop(window)
+
+    def forget_empty(self, window: Window) -> None:
+        """Drop the states of a window in which no key has anything."""
+        for name in self._handles:
+            table = self._backend.table(name)
+            if not table.of(window):
+                table.drop(window)
+
+
+class WindowingOperator(ProcessOperator):
+    """Base of operators on windows.
+
+    Attributes:
+        spec: what they do.
+        backend: all state.
+        contents: how records are kept.
+        windows: the state table with the contents of windows (or panes) by window.
+        window_states: state of single windows for window functions and triggers.
+        lateness: allowed_lateness, ms; 0 in processing time.
+    """
+
+    def __init__(self, operator: Operator, context: OperatorContext) -> None:
+        spec = operator.spec
+        assert isinstance(spec, WindowSpec)
+        super().__init__(operator, context, spec.window_function)
+        self.spec = spec
+        self.backend = make_backend(context, operator)
+        self.contents = contents_of(operator.name, spec)
+        self.windows = self.backend.table(CONTENTS)
+        self.window_states = WindowStates(self.backend)
+        self.in_event_time: bool = spec.assigner.is_event_time()
+        self.lateness = spec.allowed_lateness if self.in_event_time else 0
+        self._user_functions = [
+            function
+            for function in (spec.key, spec.reduce, spec.aggregate)
+            if not isinstance(function, (int, str, type(None)))
+        ]
+        self._context = WindowContext(self)
+        self._call = None if spec.window_function is None else _caller(spec.window_function, self._context)
+        self.has_clear = _overrides_clear(spec.window_function)
+        self._rows: list[Any] = []
+        self._times: list[int] = []
+        self._late_dropped: Any = None
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    def restore(self, restored: RestoredOperator) -> None:
+        super().restore(restored)
+        self.backend.restore(restored)
+        # Records that were late before stay late, and windows that have fired do not fire again. Barriers are
+        # aligned, so all former subtasks stored the same watermark; should they not, the least one is safe.
+        watermarks = restored.items(_WATERMARK, StateKind.UNION)
+        if watermarks:
+            self.watermark = min(watermarks)
+
+    def open(self) -> None:
+        context: RuntimeContext = self.context.runtime_context
+        open_functions(self._user_functions, context)
+        self._context.open(context)
+        self._late_dropped = context.get_metrics_group().counter(LATE_METRIC)
+        if self.function is not None:
+            self.open_function(context.with_keyed_state(self.backend))
+
+    def close(self) -> None:
+        try:
+            close_functions([self.function, *self._user_functions])
+        finally:
+            self.backend.close()
+
+    def snapshot(self, snapshot: TaskSnapshot) -> None:
+        super().snapshot(snapshot)
+        operator_id = self.operator.operator_id
+        self.backend.snapshot(snapshot, operator_id)
+        snapshot.add_list(operator_id, _WATERMARK, [self.watermark], StateKind.UNION)
+
+    def checkpoint_completed(self, checkpoint_id: int) -> None:
+        self.backend.checkpoint_completed(checkpoint_id)
+
+    # -- time ------------------------------------------------------------------------------------------------
+
+    def process_watermark(self, timestamp: int) -> None:
+        if timestamp > self.watermark:  # a restored one may be ahead of what comes first
+            self.watermark = timestamp
+            self.advance_event_time(timestamp)
+            self.emit_results()
+        self.emit_watermark(timestamp)
+
+    def advance_event_time(self, timestamp: int) -> None:
+        """Fire what is due. Results are emitted afterwards."""
+
+    def needs_time(self, batch: RowBatch) -> list[int]:
+        """The event times of a batch. Raises ProgramError when it has none."""
+        if batch.timestamps is None:
+            raise untimed(self.operator.name, batch.rows[0])
+        return batch.timestamps
+
+    # -- late records ----------------------------------------------------------------------------------------
+
+    def late(self, records: list[Any], times: list[int]) -> None:
+        """These records come after all of their windows have gone."""
+        tag = self.spec.late_tag
+        if tag is None:
+            self._late_dropped.inc(len(records))
+        elif tag in self.side_outputs:
+            self.side_outputs[tag](RowBatch(records, times))
+
+    # -- results ---------------------------------------------------------------------------------------------
+
+    def evaluate(self, window: Window, state: Mapping[Any, Any], stays: bool) -> None:
+        """Make the results of a window for all its keys. `stays`: the contents are needed again."""
+        if self._call is not None:
+            for key, known in list(state.items()) if stays else state.items():
+                self.evaluate_key(window, key, known, stays)
+            return
+        known = map(own, state.values()) if stays else state.values()
+        before = len(self._rows)
+        self._rows.extend(map(self.contents.result, known))
+        self._times.extend([window.max_timestamp()] * (len(self._rows) - before))
+        if len(self._rows) >= RESULTS:
+            self.emit_results()
+
+    def evaluate_key(self, window: Window, key: Any, known: Any, stays: bool) -> None:
+        """Make the results of a window for one key."""
+        contents = self.contents
+        if contents.incremental:
+            result = contents.result(own(known) if stays else known)
+            if self._call is None:
+                self._rows.append(result)
+                self._times.append(window.max_timestamp())
+                return
+            elements = [result]
+        else:
+            elements = list(contents.result(known)) if stays else contents.result(known)
+        self.call_function(window, key, elements)
+
+    def call_function(self, window: Window, key: Any, elements: list[Any]) -> None:
+        """Call the window function, or reduce what a window with an evictor has left."""
+        assert self._call is not None
+        self.backend.current_key = key
+        self.backend.namespace = window
+        results = None
+        before = len(self._rows)
+        try:
+            results = self._call(key, window, elements)
+            if results is not None:
+                self._rows.extend(results)
+        except Exception as error:
+            record = FiringWindow(window, key)  # error messages show what `record` is
+            if isinstance(error, TypeError):
+                self.explain_results(error, results, _method(self.function), record)
+            raise
+        self._times.extend([window.max_timestamp()] * (len(self._rows) - before))
+        if len(self._rows) >= RESULTS:
+            self.emit_results()
+
+    def clear_key(self, window: Window, key: Any) -> None:
+        """The window is gone for good: let the function forget its state."""
+        if self.has_clear:
+            self.backend.current_key = key
+            self.backend.namespace = window
+            self._context.firing = window
+            self.function.clear(self._context)
+
+    def emit_results(self) -> None:
+        """Hand on what has been made."""
+        if not self._rows:
+            return
+        rows, times = self._rows, self._times
+        self._rows, self._times = [], []
+        self.backend.current_key = KeyedStateBackend.NO_KEY
+        for start in range(0, len(rows), RESULTS):
+            self.hand_on(rows[start : start + RESULTS], times[start : start + RESULTS])
+
+
+class WindowContext(ProcessWindowFunction.Context[Any], ProcessAllWindowFunction.Context[Any]):
+    """The context of window functions, reused.
+
+    Attributes:
+        firing: the window in hand.
+    """
+
+    def __init__(self, operator: WindowingOperator) -> None:
+        self.firing: Any = None
+        self._operator = operator
+        self._window_state: KeyedStateStore | None = None
+        self._global_state: KeyedStateStore | None = None
+
+    def open(self, context: RuntimeContext) -> None:
+        """Make the stores."""
+        self._window_state = context.with_keyed_state(self._operator.window_states)
+        self._global_state = context.with_keyed_state(self._operator.backend)
+
+    def window(self) -> Any:
+        return self.firing
+
+    def current_processing_time(self) -> int:
+        return self._operator.context.processing_time()
+
+    def current_watermark(self) -> int:
+        return self._operator.watermark
+
+    def window_state(self) -> KeyedStateStore:
+        if hasattr(self._operator.spec.assigner, "merge_windows"):
+            raise ProgramError(
+                f"'{self._operator.operator.name}': windows that merge have no state of their own, because it "
+                "could not be merged: use global_state(), which belongs to the key"
+            )
+        assert self._window_state is not None
+        return self._window_state
+
+    def global_state(self) -> KeyedStateStore:
+        assert self._global_state is not None
+        return self._global_state
+
+
+def untimed(name: str, record: Any) -> ProgramError:
+    """The error for a record without event time."""
+    return ProgramError(
+        f"'{name}' has windows in event time, and the record {shorten(record)} has no timestamp: call "
+        "assign_timestamps_and_watermarks() with a strategy that has a timestamp assigner before the windows"
+    )
+
+
+def _caller(function: Any, context: WindowContext) -> Call:
+    if isinstance(function, WindowFunction):
+        return function.apply
+    if isinstance(function, AllWindowFunction):
+        return lambda key, window, elements: function.apply(window, elements)
+    if isinstance(function, ProcessWindowFunction):
+
+        def process(key: Any, window: Window, elements: list[Any]) -> Any:
+            context.firing = window
+            return function.process(key, context, elements)
+
+        return process
+    assert isinstance(function, ProcessAllWindowFunction)
+
+    def process_all(key: Any, window: Window, elements: list[Any]) -> Any:
+        context.firing = window
+        return function.process(context, elements)
+
+    return process_all
+
+
+def _method(function: Any) -> str:
+    return "apply" if isinstance(function, (WindowFunction, AllWindowFunction)) else "process"
+
+
+def _overrides_clear(function: Any) -> bool:
+    clear = getattr(type(function), "clear", None)
+    return clear not in (None, ProcessWindowFunction.clear, ProcessAllWindowFunction.clear)

@@ -1,0 +1,201 @@
+"""Tumbling and sliding windows that fire when time passes their end, in event or processing time.
+
+All keys of a window fire together, so there is no timer per key: the ends of windows are in a heap, a window that
+fires is one mapping from key to contents, and forgetting it is dropping that mapping. Records are grouped by
+*pane* (the stretch of time that belongs to the same windows) before they are added, which for records in order
+costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, MutableMapping
+from heapq import heappop, heappush
+from typing import Any
+
+from yarnflow.functions.batch import Batch, RowBatch
+from yarnflow.functions.windows.time_windows import PanedWindows
+from yarnflow.functions.windows.window import TimeWindow
+from yarnflow.graph.operators import Operator
+from yarnflow.runtime.network.elements import MAX_WATERMARK, MIN_WATERMARK
+from yarnflow.runtime.operators.base import OperatorContext
+from yarnflow.runtime.operators.window_base import WindowingOperator
+from yarnflow.runtime.operators.window_contents import MISSING
+from yarnflow.runtime.state.restore import RestoredOperator
+
+State = MutableMapping[Any, Any]
+
+
+class TimeWindowsOperator(WindowingOperator):
+    """Keeps the contents of each window by itself. Windows are told by their starts."""
+
+    def __init__(self, operator: Operator, context: OperatorContext) -> None:
+        super().__init__(operator, context)
+        assigner = self.spec.assigner
+        assert isinstance(assigner, PanedWindows)
+        self.size, self.slide = assigner.size, assigner.slide
+        self.offset, self.pane = assigner.offset, assigner.pane
+        #: All times up to here have passed: the watermark, or 1 ms before the time of the clock.
+        self.now = MIN_WATERMARK
+        #: Contents by start of the window (or pane, in window_sliding.py).
+        self.open_states: dict[int, State] = {}
+        #: Starts of windows that are to fire, and (for windows that stay) that are to go: heaps.
+        self.to_fire: list[int] = []
+        self.to_drop: list[int] = []
+
+    def restore(self, restored: RestoredOperator) -> None:
+        super().restore(restored)
+        if self.in_event_time:
+            self.now = self.watermark
+        for window in list(self.windows.namespaces()):
+            self.reopen(window)
+
+    def reopen(self, window: TimeWindow) -> None:
+        """Take up a stored namespace."""
+        self._state_of(window.start)
+
+    # -- records ---------------------------------------------------------------------------------------------
+
+    def process_batch(self, batch: Batch, input_index: int) -> None:
+        assert isinstance(batch, RowBatch)
+        rows = batch.rows
+        if not rows:
+            return
+        if not self.in_event_time:
+            self._advance_clock()
+            times = [self.now + 1] * len(rows)
+        else:
+            times = self.needs_time(batch)
+        for start, records in by_pane(rows, times, self.offset, self.pane):
+            end = self.last_window(start) + self.size
+            if end <= start:
+                self._between_windows(start, records, times)
+            elif end - 1 + self.lateness <= self.now:
+                self.late(records, [time for time in times if start <= time < start + self.pane])
+            else:
+                self.take(start, records)
+        self.emit_results()
+
+    def _between_windows(self, start: int, records: list[Any], times: list[int]) -> None:
+        """The slide is larger than the size, and these records belong to no window; old ones count as late."""
+        stamps = [time for time in times if start <= time < start + self.pane]
+        old = [at for at, time in enumerate(stamps) if time + self.lateness <= self.now]
+        if old:
+            self.late([records[at] for at in old], [stamps[at] for at in old])
+
+    def last_window(self, pane: int) -> int:
+        """Start of the last window that holds the pane."""
+        return pane - (pane - self.offset) % self.slide
+
+    def windows_of(self, pane: int) -> Iterable[int]:
+        """Starts of the windows that hold the pane and have not gone."""
+        last, now = self.last_window(pane), self.now - self.size + 1 - self.lateness
+        return [start for start in range(last, pane - self.size, -self.slide) if start > now]
+
+    def take(self, pane: int, records: list[Any]) -> None:
+        """Add records of one pane."""
+        for start in self.windows_of(pane):
+            state = self.open_states.get(start)
+            if state is None:
+                state = self._state_of(start)
+            if start + self.size - 1 > self.now:
+                self.contents.absorb(state, records)
+            else:
+                self._update(TimeWindow(start, start + self.size), state, records)
+
+    def _update(self, window: TimeWindow, state: State, records: list[Any]) -> None:
+        """The window has fired before: each record gives a new result."""
+        contents = self.contents
+        for record in records:
+            key = contents.key(record)
+            known = state[key] = contents.add(state.get(key, MISSING), record, None)
+            self.evaluate_key(window, key, known, stays=True)
+
+    def _state_of(self, start: int) -> State:
+        state = self.open_states[start] = self.windows.of(TimeWindow(start, start + self.size))
+        if start + self.size - 1 > self.now:
+            heappush(self.to_fire, start)
+        if self.lateness:
+            heappush(self.to_drop, start)
+        return state
+
+    # -- time ------------------------------------------------------------------------------------------------
+
+    def advance_event_time(self, timestamp: int) -> None:
+        if self.in_event_time:
+            self.now = timestamp
+            self.fire_due()
+
+    def next_timer(self) -> int | None:
+        if self.in_event_time or not self.to_fire:
+            return None
+        return self.to_fire[0] + self.size
+
+    def advance_clock(self, now: int) -> None:
+        if not self.in_event_time:
+            self._advance_clock()
+            self.emit_results()
+
+    def _advance_clock(self) -> None:
+        self.now = max(self.now, self.context.processing_time() - 1)
+        self.fire_due()
+
+    def finish(self) -> None:
+        # As in Flink: windows by the clock that have not ended give nothing when the input ends, except in BATCH
+        # mode, where all that comes out comes out at the end.
+        if not self.in_event_time and self.spec.final_only:
+            self.now = MAX_WATERMARK
+            self.fire_due()
+            self.emit_results()
+
+    def fire_due(self) -> None:
+        """Fire the windows that have ended, in order of their ends, and drop those that have gone."""
+        limit, size, lateness = self.now, self.size, self.lateness
+        while self.to_fire and self.to_fire[0] + size - 1 <= limit:
+            self.fire(heappop(self.to_fire))
+        while self.to_drop and self.to_drop[0] + size - 1 + lateness <= limit:
+            self.drop(heappop(self.to_drop))
+
+    def fire(self, start: int) -> None:
+        """The window has ended."""
+        window = TimeWindow(start, start + self.size)
+        stays = bool(self.lateness)
+        self.evaluate(window, self.open_states[start], stays)
+        if not stays:
+            self.drop(start)
+
+    def drop(self, start: int) -> None:
+        """The window has gone."""
+        window = TimeWindow(start, start + self.size)
+        state = self.open_states.pop(start)
+        if self.has_clear:
+            for key in list(state):
+                self.clear_key(window, key)
+        self.window_states.forget(window)
+        self.windows.drop(window)
+
+
+def by_pane(rows: list[Any], times: list[int], offset: int, pane: int) -> Iterable[tuple[int, list[Any]]]:
+    """Group records by pane, in order within each: (start of the pane, its records)."""
+    first = times[0] - (times[0] - offset) % pane
+    if sorted(times) == times:  # a few ns per record, and most streams are in order
+        if times[-1] < first + pane:
+            return ((first, rows),)
+        found = []
+        at = 0
+        while at < len(rows):
+            start = times[at] - (times[at] - offset) % pane
+            end = bisect_left(times, start + pane, at)
+            found.append((start, rows[at:end]))
+            at = end
+        return found
+    groups: dict[int, list[Any]] = {}
+    get = groups.get
+    for record, time in zip(rows, times, strict=True):
+        start = time - (time - offset) % pane
+        group = get(start)
+        if group is None:
+            groups[start] = [record]
+        else:
+            group.append(record)
+    return groups.items()
