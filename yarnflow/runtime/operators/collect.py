@@ -11,6 +11,8 @@ from yarnflow.graph.operators import CollectSpec, Operator
 from yarnflow.runtime.network.serialization import dump_object
 from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
 from yarnflow.runtime.rpc.messages import CollectedRows
+from yarnflow.runtime.state.restore import RestoredOperator
+from yarnflow.runtime.state.snapshot import TaskSnapshot
 
 #: Messages on their way to the client before the operator waits.
 WINDOW = 4
@@ -22,6 +24,9 @@ FIRST_RECORDS = 256
 
 #: Bytes that a message should have at most; a single record may be larger.
 MESSAGE_BYTES = 1 << 20
+
+#: Name of the state that holds records that wait.
+_WAITING = "waiting"
 
 #: Seconds after which records are sent although more might join them.
 LATENCY = 0.05
@@ -44,6 +49,18 @@ class CollectOperator(StreamOperator):
         self._sent = 0
         self._acknowledged = 0
         self._finishing = False
+        #: The last barrier that has passed, see CollectedRows.
+        self._checkpoint_id = 0
+
+    def restore(self, restored: RestoredOperator) -> None:
+        self._checkpoint_id = restored.checkpoint_id or 0
+        self._buffer = restored.items(_WAITING)
+
+    def snapshot(self, snapshot: TaskSnapshot) -> None:
+        # What waits is sent under the number of this checkpoint, and again by a successor.
+        self._checkpoint_id = snapshot.checkpoint_id
+        if self._buffer:
+            snapshot.add_list(self.operator.operator_id, _WAITING, self._buffer.copy())
 
     def process_batch(self, batch: Batch, input_index: int) -> None:
         assert isinstance(batch, RowBatch)
@@ -85,6 +102,7 @@ class CollectOperator(StreamOperator):
                     self.context.execution_id,
                     self._sent,
                     pickled,
+                    self._checkpoint_id,
                 )
             )
             self._sent += 1

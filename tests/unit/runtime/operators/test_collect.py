@@ -17,6 +17,7 @@ from yarnflow.runtime.operators.collect import (
     WINDOW,
     CollectOperator,
 )
+from yarnflow.runtime.state.snapshot import TaskSnapshot
 
 
 class Clock:
@@ -88,3 +89,15 @@ def test_large_records_do_not_pile_up_by_their_number() -> None:
     assert operator.drained()
     assert max(len(message.rows) for message in sent[1:]) <= 1.1 * MESSAGE_BYTES
     assert sum(len(pickle.loads(message.rows)) for message in sent) == written
+
+
+def test_records_carry_the_barrier_before_them_and_what_waits_is_stored() -> None:
+    operator, sent, _ = make()
+    operator.process_batch(RowBatch([1]), 0)
+    operator.flush()
+    operator.process_batch(RowBatch([2, 3]), 0)
+    snapshot = TaskSnapshot(7, False, 128, (0, 127))
+    operator.snapshot(snapshot)
+    operator.flush()
+    assert [(pickle.loads(message.rows), message.checkpoint_id) for message in sent] == [([1], 0), ([2, 3], 7)]
+    assert [part.items for part in snapshot.lists] == [[2, 3]]

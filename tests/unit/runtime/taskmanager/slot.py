@@ -17,6 +17,7 @@ from yarnflow.functions.sink import Sink, SinkWriter, WriterContext
 from yarnflow.functions.source import Availability, Source, Split, SplitReader
 from yarnflow.graph.job_graph import Exchange, Partitioning
 from yarnflow.graph.operators import ChainEdge, ChainOutput, Operator, OperatorChain, OperatorSpec
+from yarnflow.runtime.checkpoint.handles import CheckpointPlan, TaskRestore
 from yarnflow.runtime.network.exchange import DataExchange
 from yarnflow.runtime.rpc.messages import (
     Channel,
@@ -158,6 +159,8 @@ class Slot:
         inputs: Sequence[tuple[int, int, Sequence[str]]] = (),
         outputs: Sequence[tuple[int, Partitioning, Sequence[str]]] = (),
         exchange: Exchange = Exchange.PIPELINED,
+        checkpoints: CheckpointPlan | None = None,
+        restore: TaskRestore | None = None,
     ) -> Task:
         """Start one task.
 
@@ -167,6 +170,8 @@ class Slot:
             inputs: (edge, input index, names of the producers).
             outputs: (edge, rule, names of the consumers).
             exchange: of all of its edges.
+            checkpoints: how they are taken.
+            restore: what it starts from.
         """
         deployment = TaskDeployment(
             JOB, "job", JOB, name, name, 0, 1, 128, 0,
@@ -181,6 +186,7 @@ class Slot:
                                 tuple(Channel(f"{edge}:{name}:{other}", self.address, 0) for other in others))
                 for edge, rule, others in outputs
             ),
+            checkpoints=checkpoints, restore=restore,
         )  # fmt: skip
         task = Task(deployment, self.services, {"who": "me"})
         task.start()
