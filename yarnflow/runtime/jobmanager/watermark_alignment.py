@@ -1,7 +1,8 @@
 """Watermark alignment: how far ahead sources of one group may read.
 
 A pure machine in the JobMaster. Tasks report where their event time stands; none may be ahead of the slowest of
-its group by more than its own drift. Idle tasks and those that have ended report MAX_WATERMARK, and hold nobody
+the others in its group by more than its own drift. (In Flink a task counts among its own slowest, and can then never
+advance by more than the drift per update.) Idle tasks and those that have ended report MAX_WATERMARK, and hold nobody
 back.
 """
 
@@ -46,10 +47,11 @@ class WatermarkAlignment:
             return []
         member = group.setdefault(report.execution_id, _Member(report.watermark, report.max_drift_ms))
         member.watermark = report.watermark
-        slowest = min(other.watermark for other in group.values())
+        slowest, second, *_ = [*sorted(other.watermark for other in group.values()), MAX_WATERMARK]
         changed = []
         for execution_id, other in group.items():
-            limit = min(slowest + other.max_drift_ms, MAX_WATERMARK)
+            others = second if other.watermark == slowest else slowest
+            limit = min(others + other.max_drift_ms, MAX_WATERMARK)
             if limit != other.limit:
                 other.limit = limit
                 changed.append(WatermarkLimit(execution_id, report.group, limit))

@@ -163,9 +163,10 @@ class SourceOperator(StreamOperator):
         # Those that are read in turns start together: one that started later would be late.
         while self._waiting and (not self._readings or not self._source.bounded):
             self._start(self._waiting.popleft())
+        limit = self._event_time_limit()
         for _ in range(len(self._readings)):
             reading = self._readings[0]
-            if reading.time.current > self._limit:
+            if reading.time.current > limit:
                 reading.time.quiet_since = None
                 self._readings.rotate(-1)
                 continue
@@ -204,8 +205,9 @@ class SourceOperator(StreamOperator):
         descriptors: list[int] = []
         if self._suspended:
             return descriptors
+        limit = self._event_time_limit()
         for reading in self._readings:
-            if reading.time.current > self._limit:
+            if reading.time.current > limit:
                 continue
             descriptor = reading.reader.fileno()
             if descriptor is None:
@@ -238,6 +240,12 @@ class SourceOperator(StreamOperator):
     def limit_event_time(self, limit: int) -> None:
         """Splits whose event time is beyond `limit` ms wait for the other sources of their group."""
         self._limit = limit
+
+    def _event_time_limit(self) -> int:
+        """What splits may not have passed to be read: set by other tasks, and by the slowest split here."""
+        if self._alignment is None or len(self._readings) < 2:
+            return self._limit
+        return min(self._limit, self._time.reached() + self._alignment.max_drift.to_millis())
 
     def _report(self) -> None:
         """Tell the JobMaster where this subtask's event time stands, if that is news."""

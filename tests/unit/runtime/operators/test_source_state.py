@@ -258,12 +258,12 @@ def test_splits_beyond_the_limit_wait() -> None:
         [At(10, "a1"), At(50, "a2"), At(60, "a3")], [At(15, "b1"), At(20, "b2"), At(25, "b3")], bounded=False
     )
     subtask = Subtask(source, aligned())
-    subtask.operator.limit_event_time(30)
+    subtask.operator.limit_event_time(40)
     subtask.poll(20)
     assert sorted(subtask.rows) == ["a1", "a2", "b1", "b2", "b3"]
     subtask.operator.limit_event_time(50)
     subtask.poll(10)
-    assert subtask.rows[-1] == "a3"
+    assert len(subtask.rows) == 5, "the other split here is at 24, and the drift 20"
 
 
 def test_a_source_that_only_waits_sleeps_and_is_not_idle() -> None:
