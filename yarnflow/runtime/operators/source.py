@@ -245,7 +245,8 @@ class SourceOperator(StreamOperator):
         """What splits may not have passed to be read: set by other tasks, and by the slowest split here."""
         if self._alignment is None or len(self._readings) < 2:
             return self._limit
-        return min(self._limit, self._time.reached() + self._alignment.max_drift.to_millis())
+        drift: int = self._alignment.max_drift.to_millis()
+        return min(self._limit, self._time.reached() + drift)
 
     def _report(self) -> None:
         """Tell the JobMaster where this subtask's event time stands, if that is news."""
