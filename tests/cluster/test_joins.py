@@ -9,6 +9,7 @@ import pytest
 
 from yarnflow.common import Time
 from yarnflow.datastream import DataStream, OutputTag, StreamExecutionEnvironment
+from yarnflow.datastream.window import TumblingEventTimeWindows
 from yarnflow.functions.join_functions import ProcessJoinFunction
 from yarnflow.testing.scripted_source import At, ScriptedSource, watermark_per_batch
 
@@ -35,6 +36,30 @@ def stream(env: StreamExecutionEnvironment, script: list[At], name: str) -> Data
 class Pairs(ProcessJoinFunction):
     def process_element(self, left: Any, right: Any, ctx: ProcessJoinFunction.Context) -> Any:
         yield left, right, ctx.get_timestamp()
+
+
+@pytest.mark.parametrize("parallelism", [1, 2])
+def test_window_joins_find_every_pair(cluster, parallelism):
+    env = StreamExecutionEnvironment.get_execution_environment()
+    env.set_parallelism(parallelism)
+    left, right = records(1, 200), records(2, 200)
+    size = 1000
+    joined = (
+        stream(env, left, "left")
+        .join(stream(env, right, "right"))
+        .where(lambda record: record[0])
+        .equal_to(0)
+        .window(TumblingEventTimeWindows.of(Time.milliseconds(size)))
+        .apply(lambda one, other: (one, other))
+    )
+    with joined.execute_and_collect() as results:
+        found = sorted(results)
+    assert found == sorted(
+        (one.value, other.value)
+        for one in left
+        for other in right
+        if one.value[0] == other.value[0] and one.timestamp // size == other.timestamp // size
+    )
 
 
 @pytest.mark.parametrize("parallelism", [1, 2])
