@@ -2,8 +2,8 @@
 
 A pure machine in the JobMaster. Tasks report where their event time stands; none may be ahead of the slowest of
 the others in its group by more than its own drift. (In Flink a task counts among these itself, and can therefore
-never advance by more than the drift per update.) Idle tasks and those that have ended report MAX_WATERMARK, and hold
-nobody back.
+never advance by more than the drift per update.) Idle tasks and those that have ended report MAX_WATERMARK, and
+hold nobody back.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from yarnflow.common.watermark_strategy import WatermarkAlignment
 from yarnflow.functions.batch import Batch
 from yarnflow.functions.source import Availability, Source, Split, SplitReader
 from yarnflow.graph.operators import Operator, SourceSpec
@@ -115,7 +116,9 @@ class SourceOperator(StreamOperator):
         self._clock = clock
         self._pacer = Pacer(clock)
         self._time = EventTime(spec.watermarks, self, spec.final_only)
-        self._alignment = None if spec.final_only else getattr(spec.watermarks, "alignment", None)
+        self._alignment: WatermarkAlignment | None = None
+        if not spec.final_only:
+            self._alignment = getattr(spec.watermarks, "alignment", None)
         self._limit = MAX_WATERMARK
         self._reported: int | None = None
         self._next_report = 0
@@ -245,8 +248,7 @@ class SourceOperator(StreamOperator):
         """What splits may not have passed to be read: set by other tasks, and by the slowest split here."""
         if self._alignment is None or len(self._readings) < 2:
             return self._limit
-        drift: int = self._alignment.max_drift.to_millis()
-        return min(self._limit, self._time.reached() + drift)
+        return min(self._limit, self._time.reached() + self._alignment.max_drift.to_millis())
 
     def _report(self) -> None:
         """Tell the JobMaster where this subtask's event time stands, if that is news."""
