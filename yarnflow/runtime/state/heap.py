@@ -12,7 +12,7 @@ from typing import Any
 from yarnflow.runtime.checkpoint.handles import StateKind
 from yarnflow.runtime.state.backend import TABLE, KeyedStateBackend, StateTable, wall_clock
 from yarnflow.runtime.state.restore import RestoredOperator
-from yarnflow.runtime.state.snapshot import ATOMS, Chunk, KeyedPart, TaskSnapshot
+from yarnflow.runtime.state.snapshot import Chunk, KeyedPart, TaskSnapshot
 
 
 class HeapTable(StateTable):
@@ -68,7 +68,6 @@ class HashMapStateBackend(KeyedStateBackend):
                         _reader(table.spaces, living),
                         entries,
                         self.details(name),
-                        _freezer(table.spaces, living),
                     )
                 )
 
@@ -96,19 +95,6 @@ def _reader(spaces: dict[Any, dict[Any, Any]], living: Living | None) -> Reader:
                 yield _filtered(namespace, list(entries), list(entries.values()), living)
 
     return chunks
-
-
-def _freezer(spaces: dict[Any, dict[Any, Any]], living: Living | None) -> Callable[[], Reader | None]:
-    def freeze() -> Reader | None:
-        copies = []
-        for namespace, entries in spaces.items():
-            values = list(entries.values())
-            if not ATOMS.issuperset(map(type, values)):
-                return None  # what can be changed in place must not be read later
-            copies.append((namespace, list(entries), values))
-        return lambda: [_filtered(*copy, living) for copy in copies if copy[1]]
-
-    return freeze
 
 
 def _filtered(namespace: Any, keys: list[Any], values: list[Any], living: Living | None) -> Chunk:
