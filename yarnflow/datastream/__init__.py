@@ -8,6 +8,7 @@ stream_execution_environment.py  where a program begins and is executed
 stream.py, keyed_stream.py, connected_streams.py, broadcast_streams.py, stream_sink.py
                                  streams (data_stream.py: all of them)
 async_data_stream.py             records that wait for other systems
+joined_streams.py, interval_join.py   joins by window and by distance in time (PyFlink has none)
 functions.py                     what users implement (the classes live in yarnflow.functions)
 connectors/, formats/            sources, sinks and how bytes become records
 """
@@ -37,11 +38,14 @@ from yarnflow.datastream.functions import (
     BaseBroadcastProcessFunction,
     BroadcastProcessFunction,
     CoFlatMapFunction,
+    CoGroupFunction,
     CoMapFunction,
     CoProcessFunction,
     FilterFunction,
+    FlatJoinFunction,
     FlatMapFunction,
     Function,
+    JoinFunction,
     KeyedBroadcastProcessFunction,
     KeyedCoProcessFunction,
     KeyedProcessFunction,
@@ -51,6 +55,7 @@ from yarnflow.datastream.functions import (
     Partitioner,
     ProcessAllWindowFunction,
     ProcessFunction,
+    ProcessJoinFunction,
     ProcessWindowFunction,
     ReduceFunction,
     RuntimeContext,
@@ -86,6 +91,7 @@ __all__ = [
     "BroadcastStream",
     "CloseableIterator",
     "CoFlatMapFunction",
+    "CoGroupFunction",
     "CoMapFunction",
     "CoProcessFunction",
     "ConnectedStreams",
@@ -93,9 +99,11 @@ __all__ = [
     "DataStream",
     "DataStreamSink",
     "FilterFunction",
+    "FlatJoinFunction",
     "FlatMapFunction",
     "Function",
     "GlobalWindow",
+    "JoinFunction",
     "KeySelector",
     "KeyedBroadcastProcessFunction",
     "KeyedCoProcessFunction",
@@ -109,6 +117,7 @@ __all__ = [
     "Partitioner",
     "ProcessAllWindowFunction",
     "ProcessFunction",
+    "ProcessJoinFunction",
     "ProcessWindowFunction",
     "ReduceFunction",
     "RuntimeContext",

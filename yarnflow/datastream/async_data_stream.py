@@ -31,7 +31,7 @@ class AsyncDataStream:
     @staticmethod
     def unordered_wait(
         data_stream: DataStream,
-        async_function: AsyncFunction,
+        async_function: AsyncFunction[Any, Any],
         timeout: Timeout,
         capacity: int = 100,
         output_type: TypeInformation | None = None,
@@ -42,9 +42,9 @@ class AsyncDataStream:
     @staticmethod
     def unordered_wait_with_retry(
         data_stream: DataStream,
-        async_function: AsyncFunction,
+        async_function: AsyncFunction[Any, Any],
         timeout: Timeout,
-        async_retry_strategy: AsyncRetryStrategy,
+        async_retry_strategy: AsyncRetryStrategy[Any],
         capacity: int = 100,
         output_type: TypeInformation | None = None,
     ) -> DataStream:
@@ -56,7 +56,7 @@ class AsyncDataStream:
     @staticmethod
     def ordered_wait(
         data_stream: DataStream,
-        async_function: AsyncFunction,
+        async_function: AsyncFunction[Any, Any],
         timeout: Timeout,
         capacity: int = 100,
         output_type: TypeInformation | None = None,
@@ -67,9 +67,9 @@ class AsyncDataStream:
     @staticmethod
     def ordered_wait_with_retry(
         data_stream: DataStream,
-        async_function: AsyncFunction,
+        async_function: AsyncFunction[Any, Any],
         timeout: Timeout,
-        async_retry_strategy: AsyncRetryStrategy,
+        async_retry_strategy: AsyncRetryStrategy[Any],
         capacity: int = 100,
         output_type: TypeInformation | None = None,
     ) -> DataStream:

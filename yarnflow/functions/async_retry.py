@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Optional
+from typing import Any, Generic, Optional, TypeVar
 
 __all__ = [
     "NO_RETRY_STRATEGY",
@@ -22,11 +22,14 @@ __all__ = [
     "has_exception_predicate",
 ]
 
+#: What may be written between the brackets when a program annotates its class; nothing reads it.
+OUT = TypeVar("OUT")
+
 ResultPredicate = Optional[Callable[[Any], bool]]  # noqa: UP045 - evaluated at run time
 ExceptionPredicate = Optional[Callable[[Exception], bool]]  # noqa: UP045
 
 
-class AsyncRetryPredicate(ABC):
+class AsyncRetryPredicate(ABC, Generic[OUT]):
     """Which outcomes are worth another attempt."""
 
     @abstractmethod
@@ -38,7 +41,7 @@ class AsyncRetryPredicate(ABC):
         """A function of the exception that is true when another attempt may help, or None."""
 
 
-class AsyncRetryStrategy(ABC):
+class AsyncRetryStrategy(ABC, Generic[OUT]):
     """Decides about the next attempt. One object serves all records of a subtask: it must not remember any."""
 
     @abstractmethod
@@ -50,11 +53,11 @@ class AsyncRetryStrategy(ABC):
         """How long to wait before the next attempt, after so many, in ms."""
 
     @abstractmethod
-    def get_retry_predicate(self) -> AsyncRetryPredicate:
+    def get_retry_predicate(self) -> AsyncRetryPredicate[Any]:
         """Which outcomes are worth another attempt."""
 
     @staticmethod
-    def no_restart() -> AsyncRetryStrategy:
+    def no_restart() -> AsyncRetryStrategy[Any]:
         """One attempt only. (PyFlink's name.)"""
         return NO_RETRY_STRATEGY
 
@@ -64,7 +67,7 @@ class AsyncRetryStrategy(ABC):
         backoff_time_millis: int,
         result_predicate: ResultPredicate,
         exception_predicate: ExceptionPredicate,
-    ) -> AsyncRetryStrategy:
+    ) -> AsyncRetryStrategy[Any]:
         """Up to `max_attempts` more attempts, `backoff_time_millis` apart."""
         return FixedDelayRetryStrategy(max_attempts, backoff_time_millis, result_predicate, exception_predicate)
 
@@ -76,7 +79,7 @@ class AsyncRetryStrategy(ABC):
         multiplier: float,
         result_predicate: ResultPredicate,
         exception_predicate: ExceptionPredicate,
-    ) -> AsyncRetryStrategy:
+    ) -> AsyncRetryStrategy[Any]:
         """Up to `max_attempts` more attempts: after `initial_delay` ms, then after `multiplier` times the delay
         before, never more than `max_retry_delay` ms."""
         return ExponentialBackoffDelayRetryStrategy(
@@ -84,7 +87,7 @@ class AsyncRetryStrategy(ABC):
         )
 
 
-class RetryPredicate(AsyncRetryPredicate):
+class RetryPredicate(AsyncRetryPredicate[Any]):
     """Two functions, or None."""
 
     def __init__(self, result_predicate: ResultPredicate, exception_predicate: ExceptionPredicate) -> None:
@@ -98,7 +101,7 @@ class RetryPredicate(AsyncRetryPredicate):
         return self._exception_predicate
 
 
-class NoRetryStrategy(AsyncRetryStrategy):
+class NoRetryStrategy(AsyncRetryStrategy[Any]):
     """One attempt only."""
 
     def can_retry(self, current_attempts: int) -> bool:
@@ -107,11 +110,11 @@ class NoRetryStrategy(AsyncRetryStrategy):
     def get_backoff_time_millis(self, current_attempts: int) -> int:
         return -1
 
-    def get_retry_predicate(self) -> AsyncRetryPredicate:
+    def get_retry_predicate(self) -> AsyncRetryPredicate[Any]:
         return RetryPredicate(None, None)
 
 
-class FixedDelayRetryStrategy(AsyncRetryStrategy):
+class FixedDelayRetryStrategy(AsyncRetryStrategy[Any]):
     """See AsyncRetryStrategy.fixed_delay. Raises ValueError for numbers that are not positive."""
 
     def __init__(
@@ -132,11 +135,11 @@ class FixedDelayRetryStrategy(AsyncRetryStrategy):
     def get_backoff_time_millis(self, current_attempts: int) -> int:
         return self._backoff_time_millis
 
-    def get_retry_predicate(self) -> AsyncRetryPredicate:
+    def get_retry_predicate(self) -> AsyncRetryPredicate[Any]:
         return self._predicate
 
 
-class ExponentialBackoffDelayRetryStrategy(AsyncRetryStrategy):
+class ExponentialBackoffDelayRetryStrategy(AsyncRetryStrategy[Any]):
     """See AsyncRetryStrategy.exponential_backoff. Raises ValueError for numbers that are not positive.
 
     Unlike PyFlink's, the delay depends on the attempts of the record alone, not on other records.
@@ -175,11 +178,11 @@ class ExponentialBackoffDelayRetryStrategy(AsyncRetryStrategy):
             delay = following
         return delay
 
-    def get_retry_predicate(self) -> AsyncRetryPredicate:
+    def get_retry_predicate(self) -> AsyncRetryPredicate[Any]:
         return self._predicate
 
 
-NO_RETRY_STRATEGY: AsyncRetryStrategy = NoRetryStrategy()
+NO_RETRY_STRATEGY: AsyncRetryStrategy[Any] = NoRetryStrategy()
 
 
 def empty_result_predicate(result: Any) -> bool:

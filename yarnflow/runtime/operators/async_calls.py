@@ -88,7 +88,7 @@ class Calls:
         loop: asyncio.AbstractEventLoop,
         function: Any,
         timeout: float,
-        retry: AsyncRetryStrategy | None,
+        retry: AsyncRetryStrategy[Any] | None,
         hand_over: Callable[[list[Call]], None],
     ) -> None:
         self._loop = loop
