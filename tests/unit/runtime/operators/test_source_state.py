@@ -278,3 +278,65 @@ def test_a_source_that_only_waits_sleeps_and_is_not_idle() -> None:
     assert subtask.rows == [1]
     assert subtask.operator.filenos() == []
     assert idle == []
+
+
+# -- watermarks tell the truth -------------------------------------------------------------------------------
+
+BOUND = 30
+
+
+@given(
+    st.lists(st.lists(st.integers(-BOUND, 0), min_size=1, max_size=60), min_size=1, max_size=4),
+    st.lists(
+        st.tuples(st.integers(1, 3), st.lists(st.integers(0, 12), min_size=3, max_size=3), st.booleans()),
+        max_size=4,
+    ),
+    st.integers(1, 15),
+    st.sampled_from(["bounded", "generator"]),
+)
+@settings(max_examples=80, deadline=None)
+def test_no_record_is_late_whatever_the_parallelism_was(
+    disorder: list[list[int]], rounds: list[tuple[int, list[int], bool]], batch_size: int, kind: str
+) -> None:
+    """Records are out of order by the bound at most; subtasks are stopped and restored at another parallelism."""
+    scripts = [
+        [At(10 * number + late, (split, number)) for number, late in enumerate(lates)]
+        for split, lates in enumerate(disorder)
+    ]
+    source = ScriptedSource(*scripts, batch_size=batch_size, bounded=False)
+    strategy = watermark_per_batch(BOUND)
+    if kind == "bounded":
+        strategy = WatermarkStrategy.for_bounded_out_of_orderness(Duration.of_millis(BOUND))
+    seen: list[Any] = []
+    stored: list[bytes] | None = None
+    for parallelism, polls, ticks in [*rounds, (2, [200] * 3, True)]:
+        subtasks = [Subtask(source, strategy, index, parallelism, stored) for index in range(parallelism)]
+        for subtask, count in zip(subtasks, polls, strict=False):
+            watch(subtask, seen)
+            for _ in range(count):
+                subtask.poll(1)
+                if ticks:
+                    subtask.clock.advance(0.2)
+        stored = [subtask.snapshot() for subtask in subtasks]
+    assert sorted(seen) == sorted(step.value for script in scripts for step in script)
+
+
+def watch(subtask: Subtask, seen: list[Any]) -> None:
+    """Check every batch of a subtask against its last watermark."""
+
+    def emit(batch: Any) -> None:
+        latest = subtask.watermarks[-1] if subtask.watermarks else -(1 << 63)
+        assert min(batch.timestamps) > latest
+        seen.extend(batch.rows)
+
+    subtask.operator.emit = emit
+
+
+def test_the_watermark_of_a_subtask_is_the_lowest_of_its_splits() -> None:
+    source = ScriptedSource([At(100, "a")], [At(10, "b")], [At(50, "c")], bounded=False)
+    before = Subtask(source, watermark_per_batch())
+    before.poll(5)
+    assert before.watermarks == [9]
+    after = Subtask(source, watermark_per_batch(), stored=[before.snapshot()])
+    after.poll(5)
+    assert after.watermarks == [9]
