@@ -15,6 +15,7 @@ from yarnflow.config.execution import ExecutionOptions, RestartStrategyOptions
 from yarnflow.config.jobmanager import JobManagerOptions, RestOptions
 from yarnflow.config.option import Option, OptionPrefix
 from yarnflow.config.program import ProgramOptions
+from yarnflow.config.rocksdb import RocksDBOptions
 from yarnflow.config.security import ClusterSecretOptions, SecurityOptions
 from yarnflow.config.taskmanager import NetworkOptions, TaskManagerOptions
 from yarnflow.config.yarn import ContainerOptions, YarnOptions
@@ -38,6 +39,7 @@ AREAS: tuple[tuple[str, type], ...] = (
     ("Containers", ContainerOptions),
     ("Checkpoints and savepoints", CheckpointingOptions),
     ("State backends", StateBackendOptions),
+    ("State backend rocksdb", RocksDBOptions),
     ("High availability", HighAvailabilityOptions),
     ("Cluster secret", ClusterSecretOptions),
     ("Security", SecurityOptions),
@@ -45,8 +47,6 @@ AREAS: tuple[tuple[str, type], ...] = (
 
 #: Areas that are checked and that no code acts on yet. Whoever makes one work takes it out, and rewords its class.
 NOT_ACTED_ON: tuple[type, ...] = (
-    CheckpointingOptions,
-    StateBackendOptions,
     HighAvailabilityOptions,
     SecurityOptions,
 )

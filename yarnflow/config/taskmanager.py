@@ -30,6 +30,20 @@ class TaskManagerOptions:
         minimum=MemorySize.of_mebibytes(1),
         shown="1728m",
     )
+    MANAGED_MEMORY = Option(
+        "taskmanager.memory.managed.size",
+        MemorySize,
+        None,
+        "Memory of a TaskManager that its slots share for state on disk (rocksdb). Without it a fraction.",
+    )
+    MANAGED_FRACTION = Option(
+        "taskmanager.memory.managed.fraction",
+        float,
+        0.4,
+        "That memory as a fraction of `taskmanager.memory.process.size`. Nothing is taken from it unless the "
+        "rocksdb backend is used.",
+        minimum=0.0,
+    )
     HOST = Option(
         "taskmanager.host",
         str,

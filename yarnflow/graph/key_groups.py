@@ -158,7 +158,13 @@ def _object(key: Any) -> int:
             f"number from the key selector. The key was {key!r}"
         )
     hash(key)  # a TypeError from inside says which part can change
-    return _sequence((cls.__module__, cls.__qualname__, _content(_state(key))))
+    return _sequence(content_of(key))
+
+
+def content_of(key: Any) -> tuple[Any, ...]:
+    """What makes up an object of a class of its own, as a key: equal for equal objects."""
+    cls = type(key)
+    return (cls.__module__, cls.__qualname__, _content(_state(key)))
 
 
 def _is_number(key: Any) -> bool:

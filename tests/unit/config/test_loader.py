@@ -23,7 +23,7 @@ jobmanager.rpc.address: master1   # the master
 env.java.opts: -XX:+UseG1GC -Dfoo=bar
 jobmanager.heap.size: 2048m
 taskmanager.numberOfTaskSlots: 4
-taskmanager.memory.managed.fraction: 0.4
+taskmanager.memory.task.heap.size: 400m
 classloader.resolve-order: parent-first
 state.checkpoints.dir: hdfs:///flink/checkpoints
 restart-strategy: fixed-delay
@@ -95,11 +95,10 @@ def test_an_existing_flink_conf_is_read_as_it_is(tmp_path: Path, caplog: pytest.
     assert config[RestartStrategyOptions.TYPE] is RestartStrategyType.FIXED_DELAY
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     infos = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
-    assert len(warnings) == 2
+    assert len(warnings) == 1
     assert "flink-conf.yaml:10" in warnings[0]
-    assert warnings[1] == "this version does not act on these options yet: execution.checkpointing.dir"
     assert len(infos) == 1
-    for key in ("env.java.opts", "taskmanager.memory.managed.fraction", "classloader.resolve-order"):
+    for key in ("env.java.opts", "taskmanager.memory.task.heap.size", "classloader.resolve-order"):
         assert key in infos[0]
 
 
