@@ -17,6 +17,14 @@ from typing import Any
 
 from yarnflow.datastream import not_yet
 from yarnflow.datastream.async_data_stream import AsyncDataStream
+from yarnflow.datastream.checkpoint_config import CheckpointConfig, ExternalizedCheckpointCleanup
+from yarnflow.datastream.checkpoint_storage import (
+    CheckpointStorage,
+    CustomCheckpointStorage,
+    FileSystemCheckpointStorage,
+    JobManagerCheckpointStorage,
+)
+from yarnflow.datastream.checkpointing_mode import CheckpointingMode
 from yarnflow.datastream.data_stream import (
     AllWindowedStream,
     BroadcastConnectedStream,
@@ -29,6 +37,7 @@ from yarnflow.datastream.data_stream import (
     WindowedStream,
 )
 from yarnflow.datastream.execution_mode import RuntimeExecutionMode
+from yarnflow.datastream.externalized_checkpoint_retention import ExternalizedCheckpointRetention
 from yarnflow.datastream.functions import (
     AggregateFunction,
     AllWindowFunction,
@@ -62,6 +71,13 @@ from yarnflow.datastream.functions import (
     WindowFunction,
 )
 from yarnflow.datastream.slot_sharing_group import MemorySize, SlotSharingGroup
+from yarnflow.datastream.state_backend import (
+    CustomStateBackend,
+    EmbeddedRocksDBStateBackend,
+    HashMapStateBackend,
+    PredefinedOptions,
+    StateBackend,
+)
 from yarnflow.datastream.stream_execution_environment import StreamExecutionEnvironment
 from yarnflow.datastream.window import (
     CountWindow,
@@ -89,6 +105,9 @@ __all__ = [
     "BroadcastConnectedStream",
     "BroadcastProcessFunction",
     "BroadcastStream",
+    "CheckpointConfig",
+    "CheckpointStorage",
+    "CheckpointingMode",
     "CloseableIterator",
     "CoFlatMapFunction",
     "CoGroupFunction",
@@ -96,13 +115,21 @@ __all__ = [
     "CoProcessFunction",
     "ConnectedStreams",
     "CountWindow",
+    "CustomCheckpointStorage",
+    "CustomStateBackend",
     "DataStream",
     "DataStreamSink",
+    "EmbeddedRocksDBStateBackend",
+    "ExternalizedCheckpointCleanup",
+    "ExternalizedCheckpointRetention",
+    "FileSystemCheckpointStorage",
     "FilterFunction",
     "FlatJoinFunction",
     "FlatMapFunction",
     "Function",
     "GlobalWindow",
+    "HashMapStateBackend",
+    "JobManagerCheckpointStorage",
     "JoinFunction",
     "KeySelector",
     "KeyedBroadcastProcessFunction",
@@ -115,6 +142,7 @@ __all__ = [
     "MergingWindowAssigner",
     "OutputTag",
     "Partitioner",
+    "PredefinedOptions",
     "ProcessAllWindowFunction",
     "ProcessFunction",
     "ProcessJoinFunction",
@@ -123,6 +151,7 @@ __all__ = [
     "RuntimeContext",
     "RuntimeExecutionMode",
     "SlotSharingGroup",
+    "StateBackend",
     "StreamExecutionEnvironment",
     "TimeDomain",
     "TimeWindow",

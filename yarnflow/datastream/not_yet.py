@@ -10,23 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from yarnflow.errors import ProgramError
 
-_CHECKPOINTS = "checkpoints and state backends"
-
 #: What a feature needs -> names of classes in pyflink.datastream and its functions module.
-_CLASSES = {
-    _CHECKPOINTS: "CheckpointConfig CheckpointingMode CheckpointStorage CustomCheckpointStorage "
-    "FileSystemCheckpointStorage JobManagerCheckpointStorage ExternalizedCheckpointRetention StateBackend "
-    "HashMapStateBackend EmbeddedRocksDBStateBackend CustomStateBackend PredefinedOptions",
-}
-_METHODS = {
-    _CHECKPOINTS: "enable_checkpointing get_checkpoint_config get_checkpoint_interval get_checkpointing_mode "
-    "set_state_backend get_state_backend set_default_savepoint_directory enable_changelog_state_backend",
-}
+_CLASSES: dict[str, str] = {}
+_METHODS: dict[str, str] = {}
 #: Modules below pyflink.datastream that belong to the same features.
-_MODULES = {
-    _CHECKPOINTS: "checkpoint_config checkpoint_storage checkpointing_mode externalized_checkpoint_retention "
-    "state_backend",
-}
+_MODULES: dict[str, str] = {}
 #: They wrap Java classes, and there is no JVM here.
 _JAVA = ("SourceFunction", "SinkFunction")
 

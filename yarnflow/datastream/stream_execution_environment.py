@@ -14,14 +14,18 @@ from yarnflow.common.job_execution_result import DetachedJobExecutionResult, Job
 from yarnflow.common.job_id import JobID
 from yarnflow.common.typeinfo import TypeInformation
 from yarnflow.common.watermark_strategy import WatermarkStrategy
+from yarnflow.config.checkpointing import CheckpointingOptions
 from yarnflow.config.configuration import Configuration
 from yarnflow.config.core import CoreOptions, PipelineOptions, PythonOptions
 from yarnflow.config.execution import ExecutionOptions, RuntimeMode
 from yarnflow.config.option import Option, is_secret
 from yarnflow.config.program import BatchShuffleMode, ProgramOptions
+from yarnflow.datastream.checkpoint_config import CheckpointConfig
+from yarnflow.datastream.checkpointing_mode import CheckpointingMode
 from yarnflow.datastream.execution_mode import RuntimeExecutionMode
 from yarnflow.datastream.not_yet import SaysWhatIsMissing
 from yarnflow.datastream.operator_settings import check_parallelism, warn_about_resources
+from yarnflow.datastream.state_backend import StateBackend, configured_backend
 from yarnflow.datastream.stream import DataStream, check_strategy, declared
 from yarnflow.errors import ProgramError
 from yarnflow.functions.collection_source import CollectionSource
@@ -137,6 +141,78 @@ class StreamExecutionEnvironment(SaysWhatIsMissing):
     def get_restart_strategy(self) -> RestartStrategyConfiguration:
         """What happens after a failure, as set here or by the launcher."""
         return self._execution_config.get_restart_strategy()
+
+    # -- checkpoints ----------------------------------------------------------------------------------------
+
+    def enable_checkpointing(
+        self, interval: int, mode: CheckpointingMode | None = None
+    ) -> StreamExecutionEnvironment:
+        """Take a checkpoint every `interval` milliseconds; after a failure the job goes on from the newest one."""
+        self.get_checkpoint_config().set_checkpoint_interval(interval)
+        if mode is not None:
+            self.get_checkpoint_config().set_checkpointing_mode(mode)
+        return self
+
+    def get_checkpoint_config(self) -> CheckpointConfig:
+        """Further settings of checkpoints, as a view: what is set there counts here."""
+        return CheckpointConfig(self._config)
+
+    def get_checkpoint_interval(self) -> int:
+        """Milliseconds from one checkpoint to the next, -1 when none are taken."""
+        return self.get_checkpoint_config().get_checkpoint_interval()
+
+    def get_checkpointing_mode(self) -> CheckpointingMode:
+        """What checkpoints guarantee."""
+        return self.get_checkpoint_config().get_checkpointing_mode()
+
+    def get_checkpointing_consistency_mode(self) -> CheckpointingMode:
+        """As `get_checkpointing_mode`, by its newer name."""
+        return self.get_checkpointing_mode()
+
+    def is_unaligned_checkpoints_enabled(self) -> bool:
+        """Whether barriers may overtake records."""
+        return self.get_checkpoint_config().is_unaligned_checkpoints_enabled()
+
+    def is_force_unaligned_checkpoints(self) -> bool:
+        """False: see CheckpointConfig."""
+        return self.get_checkpoint_config().is_force_unaligned_checkpoints()
+
+    def set_state_backend(self, state_backend: StateBackend) -> StreamExecutionEnvironment:
+        """Say where keyed state lives while the job runs (state.backend.type)."""
+        if not isinstance(state_backend, StateBackend):
+            raise ProgramError(
+                "set_state_backend() needs a HashMapStateBackend or an EmbeddedRocksDBStateBackend, not "
+                f"{state_backend!r}"
+            )
+        state_backend.write_to(self._config)
+        return self
+
+    def get_state_backend(self) -> StateBackend | None:
+        """Where it lives, None when nobody said so."""
+        return configured_backend(self._config)
+
+    def enable_changelog_state_backend(self, enabled: bool) -> StreamExecutionEnvironment:
+        """Accepted with a warning: there is no changelog; use incremental checkpoints of rocksdb."""
+        if enabled:
+            import warnings  # hardly any program comes here
+
+            warnings.warn("yarnflow keeps no changelog of state: it has no effect", stacklevel=2)
+        return self
+
+    def is_changelog_state_backend_enabled(self) -> bool:
+        """False: see `enable_changelog_state_backend`."""
+        return False
+
+    def set_default_savepoint_directory(self, directory: str) -> StreamExecutionEnvironment:
+        """Say where savepoints go that are taken without naming a directory."""
+        self._config.set(CheckpointingOptions.SAVEPOINT_DIR, directory)
+        return self
+
+    def get_default_savepoint_directory(self) -> str | None:
+        """Where they go, None when nobody said so."""
+        return self._config[CheckpointingOptions.SAVEPOINT_DIR]
+
+    # -- files and resources --------------------------------------------------------------------------------
 
     def register_slot_sharing_group(self, slot_sharing_group: SlotSharingGroup) -> StreamExecutionEnvironment:
         """Accepted for programs that do it; a group needs no registration, as it gets no resources of its own."""
