@@ -146,8 +146,7 @@ class SourceOperator(StreamOperator):
     def open(self) -> None:
         if not self._restored:
             self._discover()
-        while self._waiting and self._waiting[0].started:
-            self._start(self._waiting.popleft())
+        self._start_waiting()
 
     def prefer_columns(self) -> None:
         """The consumer takes columns: a source that can emit them does, unless times are read from records."""
@@ -163,9 +162,7 @@ class SourceOperator(StreamOperator):
             return True
         if self._discovery is not None and self._clock() >= self._next_discovery:
             self._discover()
-        # Those that are read in turns start together: one that started later would be late.
-        while self._waiting and (not self._readings or not self._source.bounded):
-            self._start(self._waiting.popleft())
+        self._start_waiting()
         limit = self._event_time_limit()
         for _ in range(len(self._readings)):
             reading = self._readings[0]
@@ -303,10 +300,16 @@ class SourceOperator(StreamOperator):
         self._pacing = reading
         self._pacer.offer(batch, partial(self._time.pass_on, reading.time))
 
-    def _start(self, state: SplitState) -> None:
-        reader = self._source.open(state.split)
-        input_time = self._time.add(state.split.split_id, state.watermark)
-        self._readings.append(_Reading(reader, state.split.split_id, input_time, state.rest))
+    def _start_waiting(self) -> None:
+        """Open those splits whose turn it is. What is read in turns starts together, before event time advances: a
+        split that started later would be late."""
+        while self._waiting and (
+            not self._readings or not self._source.bounded or self._waiting[0].started
+        ):
+            state = self._waiting.popleft()
+            reader = self._source.open(state.split)
+            input_time = self._time.add(state.split.split_id, state.watermark)
+            self._readings.append(_Reading(reader, state.split.split_id, input_time, state.rest))
 
     def _discover(self) -> None:
         context = self.context
