@@ -22,6 +22,10 @@ class _Job(Protocol):
 
     def cancel(self) -> None: ...
 
+    def savepoint(
+        self, directory: str | None, *, stop: bool = False, drain: bool = False, cancel: bool = False
+    ) -> str: ...
+
     def result(self, timeout: float | None = None) -> dict[str, Any]: ...
 
 
@@ -42,6 +46,24 @@ class JobClient:
     def cancel(self) -> CompletableFuture[None]:
         """Cancel the job; completes when the cluster has accepted."""
         return CompletableFuture(self._job.cancel)
+
+    def trigger_savepoint(self, savepoint_directory: str | None = None) -> CompletableFuture[str]:
+        """Take a savepoint while the job goes on; completes with its path.
+
+        Without a directory, execution.checkpointing.savepoint-dir says where.
+        """
+        return CompletableFuture(lambda: self._job.savepoint(savepoint_directory))
+
+    def stop_with_savepoint(
+        self, advance_to_end_of_event_time: bool, savepoint_directory: str | None = None
+    ) -> CompletableFuture[str]:
+        """End the job with a savepoint; completes with its path.
+
+        With `advance_to_end_of_event_time` all timers and windows fire first: for a job that will not go on.
+        """
+        return CompletableFuture(
+            lambda: self._job.savepoint(savepoint_directory, stop=True, drain=advance_to_end_of_event_time)
+        )
 
     def get_accumulators(self) -> CompletableFuture[dict[str, Any]]:
         """The accumulators; completes when the job has finished."""

@@ -34,6 +34,20 @@ class SubmittedJob(Protocol):
     def cancel(self) -> None:
         """Ask the cluster to cancel; returns when it has accepted."""
 
+    def savepoint(
+        self, directory: str | None, *, stop: bool = False, drain: bool = False, cancel: bool = False
+    ) -> str:
+        """Take a savepoint, wait for it and return its path.
+
+        Args:
+            directory: where it gets a directory of its own; None: as configured.
+            stop: end the job with it, so that nothing is written after it.
+            drain: with `stop`: let all timers and windows fire first.
+            cancel: cancel the job when it is there.
+
+        Raises CheckpointError when there is none, with the reason.
+        """
+
     def result(self, timeout: float | None = None) -> dict[str, Any]:
         """Wait for the end. Returns {"net_runtime_ms": int, "accumulators": {name: value}}.
 

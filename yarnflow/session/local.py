@@ -131,6 +131,28 @@ class LocalJob:
         if self._result is None:
             self._cluster.call(self._cluster.dispatcher.cancel(self._job_id))
 
+    def savepoint(
+        self, directory: str | None, *, stop: bool = False, drain: bool = False, cancel: bool = False
+    ) -> str:
+        """Take a savepoint and wait for it; see SubmittedJob."""
+        # Few programs come here.
+        import time
+
+        from yarnflow.errors import CheckpointError
+        from yarnflow.runtime.rpc.checkpoint_messages import StopMode
+
+        mode = (StopMode.DRAIN if drain else StopMode.SUSPEND) if stop else StopMode.NO
+        call, dispatcher = self._cluster.call, self._cluster.dispatcher
+        request = call(dispatcher.trigger_savepoint(self._job_id, directory, mode, cancel))
+        while True:
+            outcome = call(dispatcher.snapshot_outcome(self._job_id, request))
+            if outcome is None or outcome.failure:
+                reason = outcome.failure if outcome else "the cluster has forgotten it"
+                raise CheckpointError(f"no savepoint of job {self._job_id}: {reason}")
+            if outcome.done:
+                return outcome.location
+            time.sleep(0.02)
+
     def result(self, timeout: float | None = None) -> dict[str, Any]:
         """Wait for the end; see SubmittedJob. Ctrl-C while waiting cancels the job."""
         try:

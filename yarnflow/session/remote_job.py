@@ -10,6 +10,7 @@ from typing import Any
 
 from yarnflow.errors import JobCancelledError, JobFailedError
 from yarnflow.session.rest_client import LONG_POLL, RestClient
+from yarnflow.session.savepoints import take_savepoint
 
 
 class RemoteJob:
@@ -44,6 +45,12 @@ class RemoteJob:
         """Ask the cluster to cancel; returns when it has accepted."""
         if self._result is None:
             self._client.cancel(self._job_id)
+
+    def savepoint(
+        self, directory: str | None, *, stop: bool = False, drain: bool = False, cancel: bool = False
+    ) -> str:
+        """Take a savepoint and wait for it; see SubmittedJob."""
+        return take_savepoint(self._client, self._job_id, directory, stop=stop, drain=drain, cancel=cancel)
 
     def result(self, timeout: float | None = None) -> dict[str, Any]:
         """Wait for the end.

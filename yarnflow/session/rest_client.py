@@ -154,6 +154,17 @@ class RestClient:
 
     # -- requests ----------------------------------------------------------------------------------------
 
+    def get(self, path: str, job_id: str = "") -> Any:
+        """The document at a path of the REST API. Raises JobNotFoundError for an unknown job of that id."""
+        return self._get(path, job_id)
+
+    def post(self, path: str, document: Any, job_id: str = "") -> Any:
+        """Post a document as JSON and return the answer's. Raises as `get`."""
+        body = json.dumps(document).encode()
+        answer = self._call("POST", path, body, {"Content-Type": "application/json"})
+        _check(answer, job_id)
+        return self._document(answer)
+
     def _get(self, path: str, job_id: str = "") -> Any:
         answer = self._call("GET", path)
         _check(answer, job_id)
