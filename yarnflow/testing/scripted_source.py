@@ -45,13 +45,17 @@ class ScriptedSource(Source):
     Args:
         scripts: must be picklable.
         batch_size: records in a batch at most.
-        bounded: False: a split never ends, it stays silent after its last step.
+        bounded: True: scripts of a subtask are played one after the other; False: in turns.
+        ends: whether a split ends after its last step, or stays silent for ever; None: as `bounded`.
     """
 
-    def __init__(self, *scripts: Sequence[Any], batch_size: int = 1, bounded: bool = True) -> None:
+    def __init__(
+        self, *scripts: Sequence[Any], batch_size: int = 1, bounded: bool = True, ends: bool | None = None
+    ) -> None:
         self.scripts = [tuple(script) for script in scripts]
         self.batch_size = batch_size
         self.bounded = bounded
+        self.ends = bounded if ends is None else ends
 
     def splits(self, parallelism: int) -> Sequence[Split]:
         return [ScriptSplit(f"script-{number}") for number in range(len(self.scripts))]
@@ -76,7 +80,7 @@ class _ScriptReader(SplitReader):
             if not Path(step.path).exists():
                 return Availability.NOTHING_YET
             position += 1
-        return Availability.END_OF_SPLIT if self._source.bounded else Availability.NOTHING_YET
+        return Availability.END_OF_SPLIT if self._source.ends else Availability.NOTHING_YET
 
     def split(self) -> Split:
         return self._split

@@ -1,0 +1,102 @@
+"""Sources go on where the checkpoint says, at its event time: nothing is lost, comes twice, or comes late."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from yarnflow.common import Duration, Time, WatermarkStrategy
+from yarnflow.datastream import KeyedProcessFunction, ProcessWindowFunction, StreamExecutionEnvironment
+from yarnflow.datastream.state import ValueStateDescriptor
+from yarnflow.datastream.window import TumblingEventTimeWindows
+from yarnflow.functions.connectors.number_sequence import NumberSequenceSource
+from yarnflow.testing import At, FailingSource, FaultKind, FaultPlan, ScriptedSource
+
+pytestmark = pytest.mark.cluster
+
+KEYS = 7
+
+
+def environment() -> StreamExecutionEnvironment:
+    env = StreamExecutionEnvironment.get_execution_environment()
+    env.enable_checkpointing(50)
+    env._config.set_string("restart-strategy.type", "fixed-delay")
+    env._config.set_string("restart-strategy.fixed-delay.attempts", "20")
+    env._config.set_string("restart-strategy.fixed-delay.delay", "10 ms")
+    return env
+
+
+def plan(tmp_path: Any, kind: FaultKind, *after: int) -> FaultPlan:
+    folder = tmp_path / "faults"
+    folder.mkdir()
+    return FaultPlan(str(folder), after, kind)
+
+
+def slowly(value: Any) -> Any:
+    time.sleep(0.0005)  # gives checkpoints the time to happen
+    return value
+
+
+class Numbering(KeyedProcessFunction):
+    """Each record with its number within the key."""
+
+    def open(self, runtime_context: Any) -> None:
+        self.seen = runtime_context.get_state(ValueStateDescriptor("seen", None))
+
+    def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterable[Any]:
+        number = (self.seen.value() or 0) + 1
+        self.seen.update(number)
+        yield value, number
+
+
+@pytest.mark.parametrize("kind", list(FaultKind))
+def test_every_number_is_counted_once(cluster, tmp_path, kind):
+    env = environment()
+    source = FailingSource(NumberSequenceSource(0, 3999), plan(tmp_path, kind, 700, 900))
+    numbers = env.from_source(source, WatermarkStrategy.no_watermarks(), "numbers").map(slowly)
+    with numbers.key_by(lambda value: value % KEYS).process(Numbering()).execute_and_collect() as results:
+        found = list(results)
+    assert sorted(value for value, _ in found) == list(range(4000))
+    for key in range(KEYS):
+        times = sorted(number for value, number in found if value % KEYS == key)
+        assert times == list(range(1, len(times) + 1))
+
+
+class Members(ProcessWindowFunction):
+    def process(self, key: int, context: ProcessWindowFunction.Context, elements: Iterable[Any]) -> Iterable[Any]:
+        yield context.window().start, sorted(elements)
+
+
+def test_windows_after_failures_hold_every_record(cluster, tmp_path):
+    """Five splits on two subtasks, out of order within the bound, and each subtask fails."""
+    bound, splits, count = 200, 5, 400
+    scripts = [
+        [At(10 * n + n * 7919 % bound, splits * n + split) for n in range(count)] for split in range(splits)
+    ]
+    expected: Counter[Any] = Counter()
+    windows: dict[tuple[int, int], list[int]] = {}
+    for script in scripts:
+        for step in script:
+            windows.setdefault((step.value % KEYS, step.timestamp // 1000 * 1000), []).append(step.value)
+    for (_, start), values in windows.items():
+        expected[start, tuple(sorted(values))] += 1
+
+    env = environment()
+    script_source = ScriptedSource(*scripts, batch_size=20, bounded=False, ends=True)
+    source = FailingSource(script_source, plan(tmp_path, FaultKind.RAISE, 150, 130))
+    strategy = WatermarkStrategy.for_bounded_out_of_orderness(Duration.of_millis(bound))
+    env._config.set_string("pipeline.auto-watermark-interval", "10 ms")
+    stream = (
+        env.from_source(source, strategy, "script")
+        .map(slowly)
+        .key_by(lambda value: value % KEYS)
+        .window(TumblingEventTimeWindows.of(Time.seconds(1)))
+        .process(Members())
+    )
+    with stream.execute_and_collect() as results:
+        found = Counter((start, tuple(members)) for start, members in results)
+    assert found == expected
