@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from yarnflow.common.watermark_strategy import WatermarkAlignment
+from yarnflow.errors import RestoreError
 from yarnflow.functions.batch import Batch
 from yarnflow.functions.source import Availability, Source, Split, SplitReader
 from yarnflow.graph.operators import Operator, SourceSpec
@@ -55,10 +56,12 @@ class SourceState:
     Attributes:
         splits: those that are not at their end.
         known: ids of all splits that this subtask has found, also of those that were read.
+        source: class of the source, whose splits another one does not understand.
     """
 
     splits: tuple[SplitState, ...]
     known: frozenset[str]
+    source: str
 
 
 def assigned_splits(source: Source, subtask_index: int, parallelism: int) -> list[Split]:
@@ -138,6 +141,13 @@ class SourceOperator(StreamOperator):
         states: list[Any] = restored.items(STATE, StateKind.UNION)
         if not states:
             return
+        other = next((state.source for state in states if state.source != type(self._source).__qualname__), None)
+        if other is not None:
+            raise RestoreError(
+                f"the checkpoint has positions of a {other} for '{self.operator.name}', which now reads a "
+                f"{type(self._source).__qualname__}: give the new source a uid of its own, and allow state that "
+                "belongs to no operator (-n), or start without the checkpoint"
+            )
         self._restored = True
         index, parallelism = self.context.subtask_index, self.context.parallelism
         self._waiting.extend(dealt_splits(states, index, parallelism))
@@ -263,7 +273,9 @@ class SourceOperator(StreamOperator):
             SplitState(reading.reader.split(), True, reading.time.watermark, self._rest_of(reading))
             for reading in self._readings
         ]
-        state = SourceState((*splits, *self._waiting), frozenset(self._known))
+        state = SourceState(
+            (*splits, *self._waiting), frozenset(self._known), type(self._source).__qualname__
+        )
         snapshot.add_list(self.operator.operator_id, STATE, [state], StateKind.UNION)
 
     def suspend(self) -> None:
