@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from yarnflow.errors import (
+    CheckpointError,
     JobNotFoundError,
     JobSubmissionError,
     ProtocolError,
@@ -24,6 +25,7 @@ _STATUS: tuple[tuple[type[YarnflowError], int], ...] = (
     (JobNotFoundError, 404),
     (JobSubmissionError, 400),
     (ProtocolError, 400),
+    (CheckpointError, 400),
     (ResourceError, 409),
 )
 

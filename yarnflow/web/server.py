@@ -14,7 +14,7 @@ from aiohttp import web
 
 from yarnflow.errors import ConfigurationError
 from yarnflow.runtime.jobmanager.api import DispatcherGateway
-from yarnflow.web import cluster, jobs, submission
+from yarnflow.web import checkpoints, cluster, jobs, submission
 from yarnflow.web.errors import errors_as_json
 from yarnflow.web.keys import DISPATCHER
 
@@ -32,7 +32,7 @@ def make_app(dispatcher: DispatcherGateway) -> web.Application:
     """All routes over one dispatcher; each also below /v1, as in Flink."""
     app = web.Application(middlewares=[errors_as_json], client_max_size=MAX_BODY)
     app[DISPATCHER] = dispatcher
-    routes = [*cluster.ROUTES, *jobs.ROUTES, *submission.ROUTES]
+    routes = [*cluster.ROUTES, *jobs.ROUTES, *checkpoints.ROUTES, *submission.ROUTES]
     app.add_routes([web.get("/", dashboard), *routes])
     app.add_routes(
         [web.RouteDef(route.method, f"/v1{route.path}", route.handler, route.kwargs) for route in routes]
