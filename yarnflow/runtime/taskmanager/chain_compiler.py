@@ -23,6 +23,7 @@ from enum import Enum
 from types import FrameType
 from typing import Any
 
+from yarnflow.functions.timers import NO_TIMESTAMP
 from yarnflow.runtime.operators.isolation import own
 
 #: Loops that CPython allows inside each other are limited to 20 (CO_MAXBLOCKS); deeper chains are cut.
@@ -201,7 +202,7 @@ class _Writer:
         """Untimed rows after timed ones: contexts must not show the last time."""
         for step in _walk(root):
             if step.kind is Kind.PROCESS:
-                self._line(1, f"{self._context(step)}.element_timestamp = None")
+                self._line(1, f"{self._context(step)}.element_timestamp = {NO_TIMESTAMP}")
 
     # -- one output, no times: a comprehension ---------------------------------------------------------------
 

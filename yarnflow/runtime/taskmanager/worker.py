@@ -11,6 +11,7 @@ supervisor's business: it kills the process.
 from __future__ import annotations
 
 import argparse
+import functools
 import gc
 import importlib
 import logging
@@ -18,6 +19,7 @@ import os
 import selectors
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -240,6 +242,9 @@ class Worker:
         config = Configuration(message.deployment.config)
         task = Task(message.deployment, self._services, config[ProgramOptions.GLOBAL_JOB_PARAMETERS])
         self._tasks[message.deployment.execution_id] = task
+        plan = message.deployment.checkpoints
+        if plan is not None and plan.periodic:
+            _prepare_for_checkpoints()
         self._log.task = task.name
         task.start()
         self._log.task = "worker"
@@ -251,6 +256,14 @@ class Worker:
         for task in self._running:
             if task.uses(channel_id):
                 task.connection_lost(reason)
+
+
+@functools.cache
+def _prepare_for_checkpoints() -> None:
+    """Load what writes snapshots (pyarrow) in the background: the first barrier shall not wait for it."""
+    threading.Thread(
+        target=importlib.import_module, args=["yarnflow.runtime.state.background"], daemon=True
+    ).start()
 
 
 def _nothing(mask: int) -> None:

@@ -1,0 +1,122 @@
+"""Workers die while checkpoints are taken; results are exactly right all the same."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yarnflow.common import Types
+from yarnflow.common.watermark_strategy import WatermarkStrategy
+from yarnflow.datastream import (
+    KeyedProcessFunction,
+    MapFunction,
+    RuntimeContext,
+    StreamExecutionEnvironment,
+)
+from yarnflow.datastream.connectors.number_seq import NumberSequenceSource
+from yarnflow.datastream.state import ValueStateDescriptor
+from yarnflow.runtime.minicluster import MiniCluster
+from yarnflow.testing import mini_cluster
+
+pytestmark = pytest.mark.cluster
+
+COUNT = 20_000
+KEYS = 50
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[MiniCluster]:
+    with mini_cluster(
+        {"task.cancellation.timeout": "1 s", "heartbeat.interval": "500 ms", "heartbeat.timeout": "3 s"},
+        slots=1,
+        taskmanagers=2,
+    ) as running:
+        yield running
+
+
+def environment(folder: Path, **options: str) -> StreamExecutionEnvironment:
+    env = StreamExecutionEnvironment.get_execution_environment()
+    settings = {
+        "restart-strategy.type": "fixed-delay",
+        "restart-strategy.fixed-delay.attempts": "20",
+        "restart-strategy.fixed-delay.delay": "20 ms",
+        "execution.checkpointing.interval": "50 ms",
+        "execution.checkpointing.dir": (folder / "checkpoints").as_uri(),
+        **{key.replace("_", "."): value for key, value in options.items()},
+    }
+    for key, value in settings.items():
+        env._config.set_string(key, value)
+    return env
+
+
+class Fault(MapFunction):
+    """Does something bad to its worker, once per place, but not before a checkpoint is complete that was taken
+    since the last one; until then records come slowly."""
+
+    def __init__(self, folder: Path, kind: str, places: Iterable[int]) -> None:
+        self._folder = str(folder)
+        self._kind = kind
+        self._places = sorted(places)
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        done = len([name for name in os.listdir(self._folder) if name.startswith("fault-")])
+        self._left = self._places[done:]
+        self._before = self._checkpoints()
+
+    def map(self, value: int) -> int:
+        if self._left and value >= self._left[0]:
+            time.sleep(0.001)
+            if self._checkpoints() - self._before:
+                open(f"{self._folder}/fault-{self._left.pop(0)}", "x").close()
+                if self._kind == "raise":
+                    raise ValueError(f"the fault at {value}")
+                os.kill(os.getpid(), signal.SIGKILL if self._kind == "kill" else signal.SIGSTOP)
+        return value
+
+    def _checkpoints(self) -> set[str]:
+        return {str(path) for path in Path(self._folder).glob("checkpoints/*/chk-*/_metadata")}
+
+
+class Counter(KeyedProcessFunction):
+    """Emits (key, how often it has come) for every record."""
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        self._count = runtime_context.get_state(ValueStateDescriptor("count", Types.LONG()))
+
+    def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
+        count = (self._count.value() or 0) + 1
+        self._count.update(count)
+        yield value[0], count
+
+
+def counted(env: StreamExecutionEnvironment, fault: MapFunction) -> list[tuple[int, int]]:
+    """Run the job; what it gives."""
+    numbers = env.from_source(NumberSequenceSource(1, COUNT), WatermarkStrategy.no_watermarks(), "numbers")
+    pairs = numbers.map(fault).map(lambda value: (value % KEYS, value))
+    with pairs.key_by(lambda pair: pair[0]).process(Counter()).execute_and_collect() as results:
+        return list(results)
+
+
+@pytest.mark.parametrize("kind", ["raise", "kill", "stop"])
+@pytest.mark.parametrize("parallelism", [1, 2])
+def test_records_count_exactly_once(cluster: MiniCluster, tmp_path: Path, kind: str, parallelism: int) -> None:
+    env = environment(tmp_path)
+    env.set_parallelism(parallelism)
+    results = counted(env, Fault(tmp_path, kind, [COUNT // 3, COUNT // 2]))
+    assert (tmp_path / f"fault-{COUNT // 3}").exists()
+    assert sorted(results) == [(key, count) for key in range(KEYS) for count in range(1, COUNT // KEYS + 1)]
+
+
+def test_at_least_once_loses_nothing(cluster: MiniCluster, tmp_path: Path) -> None:
+    env = environment(tmp_path, execution_checkpointing_mode="AT_LEAST_ONCE")
+    env.set_parallelism(2)
+    results = counted(env, Fault(tmp_path, "kill", [COUNT // 2]))
+    assert {key for key, _ in results} == set(range(KEYS))
+    for key in range(KEYS):
+        assert max(count for each, count in results if each == key) >= COUNT // KEYS
