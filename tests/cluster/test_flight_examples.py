@@ -1,0 +1,134 @@
+"""The examples on real data, run as a user runs them, compared with the same computed in plain Python."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.cluster
+
+ROOT = Path(__file__).resolve().parents[2]
+DAYS = 4
+
+
+def run(tmp_path: Path, program: str, *arguments: str) -> str:
+    completed = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / f"{program}.py"), *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with flights and weather of the first days of 2013."""
+    folder = tmp_path_factory.mktemp("nycflights")
+    run(folder, "nycflights_extract", str(folder), "--days", str(DAYS))
+    return folder
+
+
+def rows(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))
+
+
+def written(folder: Path) -> list[list[str]]:
+    """What a program has written as CSV without header."""
+    return [line.split(",") for file in folder.rglob("part-*") for line in file.read_text("utf-8").splitlines()]
+
+
+def hour(row: dict[str, str]) -> datetime:
+    return datetime.fromisoformat(row["time_hour"].replace("Z", "+00:00")).astimezone(timezone.utc)
+
+
+def scheduled(flight: dict[str, str]) -> datetime:
+    return hour(flight) + timedelta(minutes=int(flight["minute"]))
+
+
+def test_the_extract_is_in_the_order_of_the_events(data):
+    flights, weather = rows(data / "flights.csv"), rows(data / "weather.csv")
+    assert len(flights) > 3000
+    assert {flight["day"] for flight in flights} == {str(day) for day in range(1, DAYS + 1)}
+    days = [int(flight["day"]) for flight in flights]
+    assert days == sorted(days)
+    times = [hour(row) for row in weather]
+    assert times == sorted(times)
+    assert {row["origin"] for row in weather} == {"EWR", "JFK", "LGA"}
+
+
+def test_flight_delays(data, tmp_path):
+    run(tmp_path, "flight_delays", "--input", str(data), "--output", str(tmp_path / "out"))
+    expected: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for flight in rows(data / "flights.csv"):
+        if flight["dep_delay"] != "NA":
+            expected[f"{hour(flight):%Y-%m-%d %H:00}", flight["carrier"]].append(int(flight["dep_delay"]))
+    assert sorted(written(tmp_path / "out")) == sorted(
+        [*key, str(len(delays)), str(round(sum(delays) / len(delays), 1)), str(max(delays))]
+        for key, delays in expected.items()
+    )
+    shown = run(tmp_path, "flight_delays", "--input", str(data)).splitlines()
+    assert len(shown) == 21
+    worst = max(expected, key=lambda key: sum(expected[key]) / len(expected[key]))
+    assert shown[1].startswith(f"{worst[0]}  {worst[1]} ")
+
+
+def test_aircraft_sessions(data, tmp_path):
+    run(tmp_path, "aircraft_sessions", "--input", str(data), "--output", str(tmp_path / "out"))
+    by_aircraft: dict[str, list[Any]] = defaultdict(list)
+    for flight in rows(data / "flights.csv"):
+        if flight["air_time"] != "NA":
+            leg = (scheduled(flight), f"{flight['origin']}-{flight['dest']}", int(flight["air_time"]))
+            by_aircraft[flight["tailnum"]].append(leg)
+    expected = []
+    for aircraft, legs in by_aircraft.items():
+        session: list[Any] = []
+        for leg in sorted(legs):
+            if session and leg[0] - session[-1][0] > timedelta(hours=8):
+                expected.append((aircraft, session))
+                session = []
+            session.append(leg)
+        expected.append((aircraft, session))
+    assert sorted(written(tmp_path / "out")) == sorted(
+        [
+            aircraft,
+            f"{legs[0][0]:%Y-%m-%d %H:%M}",
+            str(len(legs)),
+            str(sum(minutes for _, _, minutes in legs)),
+            " ".join(route for _, route, _ in legs),
+        ]
+        for aircraft, legs in expected
+    )
+    assert "aircraft  begin (UTC)" in run(tmp_path, "aircraft_sessions", "--input", str(data))
+
+
+def test_weather_join(data, tmp_path):
+    run(tmp_path, "weather_join", "--input", str(data), "--output", str(tmp_path / "out"))
+    weather: dict[tuple[str, datetime], list[str]] = {}
+    for row in rows(data / "weather.csv"):
+        measured = (row[name] for name in ("temp", "wind_speed", "visib", "precip"))
+        weather[row["origin"], hour(row)] = [str(None if value == "NA" else float(value)) for value in measured]
+    expected = []
+    for flight in rows(data / "flights.csv"):
+        # Weather is measured on the hour, so the hour of departure is the one within the hour before.
+        found = weather.get((flight["origin"], hour(flight)))
+        if flight["dep_delay"] != "NA" and found is not None:
+            departure = f"{scheduled(flight):%Y-%m-%d %H:%M}"
+            name = flight["carrier"] + flight["flight"]
+            expected.append([departure, flight["origin"], name, flight["dep_delay"], *found])
+    assert len(expected) > 3000
+    assert sorted(written(tmp_path / "out")) == sorted(expected)
+    assert "visibility (miles)" in run(tmp_path, "weather_join", "--input", str(data))
