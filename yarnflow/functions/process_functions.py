@@ -44,9 +44,9 @@ class _Context(ABC):
     """What every context has."""
 
     @abstractmethod
-    def timestamp(self) -> int | None:
-        """Event time of the record in hand or of the timer that fires, in ms since the epoch; None if the stream
-        has no event time."""
+    def timestamp(self) -> int:
+        """Event time of the record in hand or of the timer that fires, in ms since the epoch; NO_TIMESTAMP
+        (-2**63) if the record has none."""
 
     @abstractmethod
     def timer_service(self) -> TimerService:
@@ -138,8 +138,8 @@ class BaseBroadcastProcessFunction(Function):
         """What every context has."""
 
         @abstractmethod
-        def timestamp(self) -> int | None:
-            """Event time of the record in hand in ms since the epoch, None if the stream has none."""
+        def timestamp(self) -> int:
+            """Event time of the record in hand in ms since the epoch, NO_TIMESTAMP if it has none."""
 
         @abstractmethod
         def current_processing_time(self) -> int:

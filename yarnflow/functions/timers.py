@@ -5,7 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from enum import Enum
 
-__all__ = ["TimeDomain", "TimerService"]
+__all__ = ["NO_TIMESTAMP", "TimeDomain", "TimerService"]
+
+#: What a context gives as the time of a record that has none. (PyFlink's documentation says None; this is what its
+#: programs see: Java's Long.MIN_VALUE.)
+NO_TIMESTAMP = -(1 << 63)
 
 
 class TimeDomain(Enum):

@@ -15,7 +15,7 @@ from yarnflow.functions.state import (
     State,
     StateDescriptor,
 )
-from yarnflow.functions.timers import TimeDomain, TimerService
+from yarnflow.functions.timers import NO_TIMESTAMP, TimeDomain, TimerService
 from yarnflow.graph.operators import BroadcastProcessSpec, Operator
 from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
 from yarnflow.runtime.operators.checkpointed import FunctionState
@@ -87,11 +87,11 @@ class _BaseContext:
     """What all contexts of broadcast functions have."""
 
     def __init__(self, timers: UnkeyedTimers | KeyedTimers, states: FunctionState) -> None:
-        self.element_timestamp: int | None = None
+        self.element_timestamp = NO_TIMESTAMP
         self._timers = timers
         self._states = states
 
-    def timestamp(self) -> int | None:
+    def timestamp(self) -> int:
         return self.element_timestamp
 
     def current_processing_time(self) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from yarnflow.functions.batch import Batch, RowBatch
 from yarnflow.functions.process_functions import CoProcessFunction
+from yarnflow.functions.timers import NO_TIMESTAMP
 from yarnflow.graph.operators import Operator
 from yarnflow.runtime.operators.base import OperatorContext
 from yarnflow.runtime.operators.process import ProcessOperator
@@ -22,10 +23,10 @@ class RecordContext(CoProcessFunction.Context):
     """
 
     def __init__(self, timers: UnkeyedTimers) -> None:
-        self.element_timestamp: int | None = None
+        self.element_timestamp = NO_TIMESTAMP
         self._timers = timers
 
-    def timestamp(self) -> int | None:
+    def timestamp(self) -> int:
         return self.element_timestamp
 
     def timer_service(self) -> UnkeyedTimers:

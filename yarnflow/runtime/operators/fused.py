@@ -7,7 +7,7 @@ from typing import Any
 
 from yarnflow.functions.batch import Batch, RowBatch
 from yarnflow.functions.process_functions import ProcessFunction
-from yarnflow.functions.timers import TimerService
+from yarnflow.functions.timers import NO_TIMESTAMP, TimerService
 from yarnflow.graph.operators import Operator
 from yarnflow.runtime.network.partition import HashPartition
 from yarnflow.runtime.operators.base import Emit, OperatorContext, StreamOperator
@@ -23,10 +23,10 @@ class ElementContext(ProcessFunction.Context):
     """The context of a process function, reused for every record."""
 
     def __init__(self, timers: UnkeyedTimers | None = None) -> None:
-        self.element_timestamp: int | None = None
+        self.element_timestamp = NO_TIMESTAMP
         self._timers = timers or UnkeyedTimers()
 
-    def timestamp(self) -> int | None:
+    def timestamp(self) -> int:
         return self.element_timestamp
 
     def timer_service(self) -> TimerService:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from yarnflow.functions.batch import Batch, RowBatch
 from yarnflow.functions.process_functions import KeyedCoProcessFunction, KeyedProcessFunction
-from yarnflow.functions.timers import TimeDomain
+from yarnflow.functions.timers import NO_TIMESTAMP, TimeDomain
 from yarnflow.graph.operators import Operator
 from yarnflow.runtime.operators.base import OperatorContext
 from yarnflow.runtime.operators.keyed import check_key, check_owner
@@ -32,11 +32,11 @@ class RecordContext(KeyedProcessFunction.Context, KeyedCoProcessFunction.Context
     """
 
     def __init__(self, backend: KeyedStateBackend, timers: KeyedTimers) -> None:
-        self.element_timestamp: int | None = None
+        self.element_timestamp = NO_TIMESTAMP
         self._backend = backend
         self._timers = timers
 
-    def timestamp(self) -> int | None:
+    def timestamp(self) -> int:
         return self.element_timestamp
 
     def timer_service(self) -> KeyedTimers:
@@ -144,7 +144,7 @@ class KeyedProcessOperator(ProcessOperator):
     def _untimed(self, records: list[Any], input_index: int) -> None:
         backend, key, call = self.backend, self._keys[input_index], self._calls[input_index]
         context = self.record_context
-        context.element_timestamp = None
+        context.element_timestamp = NO_TIMESTAMP
         rows: list[Any] = []
         extend = rows.extend
         record = results = None
@@ -202,10 +202,9 @@ class KeyedProcessOperator(ProcessOperator):
         self._fire(self.timers.processing.due(now - 1), TimeDomain.PROCESSING_TIME)
 
     def _fire(self, due: Iterator[tuple[int, Any, Any]], domain: TimeDomain) -> None:
-        """Call on_timer for timers that are due. What event timers emit has their time, the rest has none."""
+        """Call on_timer for timers that are due. Results have the timer's time, in both domains as in PyFlink."""
         backend, context, on_timer = self.backend, self.timer_context, self._on_timer
         context.domain = domain
-        timed = domain is TimeDomain.EVENT_TIME
         rows: list[Any] = []
         stamps: list[int] = []
         results = time = key = None
@@ -216,10 +215,9 @@ class KeyedProcessOperator(ProcessOperator):
                 results = on_timer(time, context)
                 if results is not None:
                     rows.extend(results)
-                    if timed:
-                        stamps.extend([time] * (len(rows) - len(stamps)))
+                    stamps.extend([time] * (len(rows) - len(stamps)))
                     if len(rows) >= RESULTS:
-                        self.hand_on(rows, stamps if timed else None)
+                        self.hand_on(rows, stamps)
                         rows, stamps = [], []
         except Exception as error:
             assert time is not None
@@ -228,7 +226,7 @@ class KeyedProcessOperator(ProcessOperator):
                 self.explain_results(error, results, on_timer, record)
             raise
         backend.current_key = KeyedStateBackend.NO_KEY
-        self.hand_on(rows, stamps if timed else None)
+        self.hand_on(rows, stamps)
 
 
 def _ignore_timer(timestamp: int, context: Any) -> None:

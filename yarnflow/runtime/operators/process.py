@@ -13,6 +13,7 @@ from yarnflow.errors import ProgramError
 from yarnflow.functions.batch import RowBatch
 from yarnflow.functions.output_tag import OutputTag
 from yarnflow.functions.runtime_context import RuntimeContext
+from yarnflow.functions.timers import NO_TIMESTAMP
 from yarnflow.graph.operators import Operator
 from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
 from yarnflow.runtime.operators.checkpointed import FunctionState
@@ -64,7 +65,7 @@ class ProcessOperator(StreamOperator):
         record = results = None
         try:
             if batch.timestamps is None:
-                context.element_timestamp = None
+                context.element_timestamp = NO_TIMESTAMP
                 for record in batch.rows:
                     results = call(record, context)
                     if results is not None:

@@ -21,7 +21,7 @@ from yarnflow.functions.state import (
     ReducingStateDescriptor,
     ValueStateDescriptor,
 )
-from yarnflow.functions.timers import TimeDomain
+from yarnflow.functions.timers import NO_TIMESTAMP, TimeDomain
 from yarnflow.functions.user_functions import CoMapFunction, FilterFunction, FlatMapFunction, MapFunction
 from yarnflow.graph.key_groups import subtask_for_key
 from yarnflow.graph.operators import CoProcessSpec, KeyedProcessSpec
@@ -70,13 +70,17 @@ def keyed(function: Any, **options: Any) -> Harness:
 def test_state_is_per_key_and_times_are_kept() -> None:
     harness = keyed(Count())
     harness.send(("a", 1), ("b", 1), ("a", 2))
-    assert harness.out == [(("a", 1, None), None), (("b", 1, None), None), (("a", 2, None), None)]
+    assert harness.out == [
+        (("a", 1, NO_TIMESTAMP), None),
+        (("b", 1, NO_TIMESTAMP), None),
+        (("a", 2, NO_TIMESTAMP), None),
+    ]
     harness.rows()
     harness.send(("a", 1), times=[7])
     assert harness.out == [(("a", 3, 7), 7)]
     harness.rows()
     harness.send(("a", 1))
-    assert harness.out == [(("a", 4, None), None)]
+    assert harness.out == [(("a", 4, NO_TIMESTAMP), None)]
 
 
 def test_each_result_has_the_time_of_its_record() -> None:
@@ -117,7 +121,7 @@ def test_processing_timers_fire_when_the_clock_has_passed_their_time() -> None:
     harness.clock(50)
     assert harness.rows() == []
     harness.clock(51)
-    assert harness.out == [(("b", 50, TimeDomain.PROCESSING_TIME), None)]
+    assert harness.out == [(("b", 50, TimeDomain.PROCESSING_TIME), 50)]
     harness.rows()
     harness.send(("a", "delete_processing_time_timer", 100))
     harness.clock(1000)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yarnflow.functions.output_tag import OutputTag
+from yarnflow.functions.timers import NO_TIMESTAMP
 from yarnflow.runtime.operators.fused import ElementContext
 from yarnflow.runtime.taskmanager.chain_compiler import (
     MAX_DEPTH,
@@ -139,7 +140,7 @@ def interpret(step: Step, value: Any, time: int | None, out: list[list[Any]]) ->
             give(step.children, item)
     else:
         context = ElementContext()
-        context.element_timestamp = time
+        context.element_timestamp = NO_TIMESTAMP if time is None else time
         for item in step.function(value, context) or ():
             if type(item) is tuple and item and isinstance(item[0], OutputTag):
                 give([consumer for tag, consumer in step.tagged if tag == item[0]], item[1])
