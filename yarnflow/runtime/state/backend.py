@@ -164,7 +164,8 @@ class KeyedStateBackend(ABC):
             self.kinds.setdefault(name, details.get("state", TABLE))
 
     def _table_for(self, descriptor: StateDescriptor) -> StateTable:
-        name, kind = descriptor.name, kind_of(descriptor)
+        kind = kind_of(descriptor)
+        name = descriptor.name
         taken = self.kinds.get(name, kind)
         if taken != kind and name not in self._restored:
             raise ProgramError(

@@ -64,7 +64,9 @@ class Handle(State):
         self._backend = backend
 
     def clear(self) -> None:
-        self.mapping.pop(self._backend.current_key, None)
+        key = self._backend.current_key
+        hash(key)  # an empty dict would not look at the key
+        self.mapping.pop(key, None)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
@@ -80,7 +82,7 @@ class ValueHandle(Handle, ValueState[Any]):
 
     def update(self, value: Any) -> None:
         if value is None:
-            self.mapping.pop(self._backend.current_key, None)
+            self.clear()
         else:
             self.mapping[self._backend.current_key] = value
 

@@ -230,6 +230,7 @@ class MapTtlHandle(TtlHandle, MapState[Any, Any]):
         stored: dict[Any, Stamped] | None = self.mapping.get(current)
         if stored is None:
             return {}
+        shown = dict(stored.items()) if self._show_expired else None  # rocksdb's map is empty once it is deleted
         living = self.living(stored, limit)
         if living is None:
             del self.mapping[current]
@@ -238,7 +239,7 @@ class MapTtlHandle(TtlHandle, MapState[Any, Any]):
             self.mapping[current] = {key: (value, now) for key, (value, _) in living.items()}
         elif living is not stored:
             self.mapping[current] = living
-        return stored if self._show_expired else living or {}
+        return living or {} if shown is None else shown
 
     def get(self, key: Any) -> Any:
         limit = self._limit()
