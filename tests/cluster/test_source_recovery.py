@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import time
+from ast import literal_eval
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.cluster.waiting import eventually
 from yarnflow.common import Duration, Time, WatermarkStrategy
 from yarnflow.datastream import KeyedProcessFunction, ProcessWindowFunction, StreamExecutionEnvironment
 from yarnflow.datastream.state import ValueStateDescriptor
 from yarnflow.datastream.window import TumblingEventTimeWindows
 from yarnflow.functions.connectors.number_sequence import NumberSequenceSource
-from yarnflow.testing import At, FailingSource, FaultKind, FaultPlan, ScriptedSource
+from yarnflow.testing import At, FailingSource, FaultKind, FaultPlan, ScriptedSource, Until
 
 pytestmark = pytest.mark.cluster
 
@@ -100,3 +104,70 @@ def test_windows_after_failures_hold_every_record(cluster, tmp_path):
     with stream.execute_and_collect() as results:
         found = Counter((start, tuple(members)) for start, members in results)
     assert found == expected
+
+
+class Append:
+    """Writes records down as lines, one file per process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = str(folder)
+
+    def __call__(self, value: Any) -> Any:
+        with open(Path(self.folder) / f"{os.getpid()}", "a") as file:
+            file.write(f"{value}\n")
+        return value
+
+
+def lines(folder: Path) -> list[Any]:
+    return [literal_eval(line) for path in folder.iterdir() for line in path.read_text().splitlines()]
+
+
+def test_a_stopped_job_goes_on_at_another_parallelism(cluster, tmp_path):
+    """2 -> 1 -> 2: five splits in turns, stopped in the middle; windows hold every record, none is late."""
+    bound, splits, count = 200, 5, 120
+    gates = [tmp_path / "gate-1", tmp_path / "gate-2"]
+    scripts = []
+    for split in range(splits):
+        script: list[Any] = [At(10 * n + n * 7919 % bound, splits * n + split) for n in range(count)]
+        # The splits are at different times when the job is stopped.
+        script.insert(80 + 5 * split, Until(str(gates[1])))
+        script.insert(30 + 7 * split, Until(str(gates[0])))
+        scripts.append(script)
+    folder = tmp_path / "out"
+    folder.mkdir()
+
+    def start(parallelism: int, savepoint: str | None) -> Any:
+        env = StreamExecutionEnvironment.get_execution_environment()
+        env.set_parallelism(parallelism)
+        env._config.set_string("pipeline.auto-watermark-interval", "10 ms")
+        if savepoint is not None:
+            env._config.set_string("execution.state-recovery.path", savepoint)
+        source = ScriptedSource(*scripts, batch_size=7, bounded=False, ends=True)
+        strategy = WatermarkStrategy.for_bounded_out_of_orderness(Duration.of_millis(bound))
+        (
+            env.from_source(source, strategy, "script")
+            .uid("script")
+            .key_by(lambda value: value % KEYS)
+            .window(TumblingEventTimeWindows.of(Time.milliseconds(100)))
+            .process(Members())
+            .uid("windows")
+            .map(Append(folder))
+            .print()
+        )
+        return env.execute_async("rescaled")
+
+    client = start(2, None)
+    for parallelism, gate in ((1, gates[0]), (2, gates[1])):
+        before = len(lines(folder))
+        eventually(lambda before=before: len(lines(folder)) > before + 5)
+        savepoint = client.stop_with_savepoint(False, str(tmp_path / "savepoints")).result()
+        gate.touch()
+        client = start(parallelism, savepoint)
+    client.get_job_execution_result().result()
+
+    expected: dict[tuple[int, int], list[int]] = {}
+    for script in scripts:
+        for step in script:
+            if isinstance(step, At):
+                expected.setdefault((step.timestamp // 100 * 100, step.value % KEYS), []).append(step.value)
+    assert sorted(lines(folder)) == sorted((start, sorted(values)) for (start, _), values in expected.items())
