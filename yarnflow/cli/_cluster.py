@@ -7,12 +7,13 @@ are (`-jm`), in `flink run` with a `y` in front (`-yjm`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from yarnflow.cli._common import load_configuration, memory
+from yarnflow.cli._common import config_dir_option, dynamic_properties, load_configuration, memory
 from yarnflow.config import Configuration
 from yarnflow.config.execution import ExecutionOptions
 from yarnflow.config.jobmanager import JobManagerOptions
@@ -20,6 +21,9 @@ from yarnflow.config.option import Option
 from yarnflow.config.taskmanager import TaskManagerOptions
 from yarnflow.config.values import LIST
 from yarnflow.config.yarn import YarnOptions
+
+if TYPE_CHECKING:
+    from yarnflow.session.rest_client import RestClient
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -155,6 +159,44 @@ def target_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """What the options say about the running cluster that a command asks."""
+
+    target: str | None
+    jobmanager: str
+    application_id: str | None
+    properties: dict[str, str]
+    config_dir: Path | None
+
+    def configuration(self) -> Configuration:
+        """The configuration of this command; file systems get it too. Raises ConfigurationError."""
+        return cluster_configuration(self.config_dir, self.properties, self.target, self.application_id)
+
+    def client(self) -> RestClient:
+        """A client of the cluster's JobManager. Raises as session.targets.attach."""
+        from yarnflow.session import targets  # not at the top: --help needs none of it
+
+        return targets.attach(self.configuration(), self.jobmanager).client
+
+
+def cluster_options(function: F) -> F:
+    """Options of commands that ask a running cluster: -t, -m, -yid, -D, --configDir. They arrive as `cluster`."""
+
+    def command(*args: Any, **kwargs: Any) -> Any:
+        given = {field.name: kwargs.pop(field.name) for field in fields(ClusterOptions)}
+        return function(*args, cluster=ClusterOptions(**given), **kwargs)
+
+    command.__name__, command.__doc__ = function.__name__, function.__doc__
+    command.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
+    command = config_dir_option(command)
+    command = dynamic_properties("-D", "-yD")(command)
+    command = click.option(
+        "-yid", "--yarnapplicationId", "application_id", metavar="ID", help="The application on YARN."
+    )(command)
+    return target_options(command)  # type: ignore[return-value]
 
 
 def cluster_configuration(

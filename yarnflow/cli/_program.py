@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from yarnflow.config.checkpointing import CheckpointingOptions
 from yarnflow.config.core import CoreOptions, PythonOptions
 from yarnflow.config.option import Option
 from yarnflow.errors import ProgramMissingError
@@ -27,11 +28,13 @@ _KEYS: Mapping[str, Option[Any]] = {
     "py_executable": PythonOptions.EXECUTABLE,
     "py_client_executable": PythonOptions.CLIENT_EXECUTABLE,
     "py_path": PythonOptions.PYTHONPATH,
+    "savepoint": CheckpointingOptions.RECOVERY_PATH,
 }
 
 
 def program_options(function: F) -> F:
-    """The options; they arrive as `file`, `module`, `words` and one dict `python`: option key -> text."""
+    """The options; they arrive as `file`, `module`, `words` and one dict `python`: option key -> text (also of
+    -s and -n)."""
     declared: list[Callable[[Any], Any]] = [
         click.option("-py", "--python", "file", metavar="FILE", help="The program's file; a URI is fetched."),
         click.option("-pym", "--pyModule", "module", metavar="MODULE", help="Its module, as in python -m."),
@@ -80,16 +83,33 @@ def program_options(function: F) -> F:
             metavar="PATHS",
             help="Directories of the nodes that go on the workers' path, by colon.",
         ),
+        click.option(
+            "-s",
+            "--fromSavepoint",
+            "savepoint",
+            metavar="PATH",
+            help="Start from this savepoint or retained checkpoint (or the newest in a job's directory of them).",
+        ),
+        click.option(
+            "-n",
+            "--allowNonRestoredState",
+            "allow_unclaimed",
+            is_flag=True,
+            help="Start even if it holds state of operators that the program no longer has.",
+        ),
         click.argument("words", nargs=-1, metavar="[PROGRAM] [ARGUMENTS]..."),
     ]
 
     def command(*args: Any, **kwargs: Any) -> Any:
         kwargs["module"] = kwargs.pop("entry_class") or kwargs["module"]
+        kwargs["savepoint"] = absolute(kwargs["savepoint"])
         kwargs["python"] = {
             option.key: str(value)
             for argument, option in _KEYS.items()
             if (value := kwargs.pop(argument)) is not None
         }
+        if kwargs.pop("allow_unclaimed"):
+            kwargs["python"][CheckpointingOptions.RECOVERY_IGNORE_UNCLAIMED.key] = "true"
         return function(*args, **kwargs)
 
     command.__name__, command.__doc__ = function.__name__, function.__doc__
@@ -97,6 +117,18 @@ def program_options(function: F) -> F:
     for option in reversed(declared):
         command = option(command)
     return command  # type: ignore[return-value]
+
+
+def absolute(path: str | None) -> str | None:
+    """A path for processes that run elsewhere: a relative one is meant from here, a URI stays as it is."""
+    import os  # both not at the top: only paths need them
+
+    from yarnflow import fs
+
+    if path is None or os.path.isabs(path):
+        return path
+    scheme, _, name = fs.split_uri(path)
+    return name if scheme == "file" else path
 
 
 def program_of(file: str | None, module: str | None, words: Sequence[str]) -> Program:

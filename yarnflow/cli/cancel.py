@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from yarnflow.cli._cluster import cluster_configuration, target_options
-from yarnflow.cli._common import FlinkCommand, config_dir_option, dynamic_properties
+from yarnflow.cli._cluster import ClusterOptions, cluster_options
+from yarnflow.cli._common import FlinkCommand
+from yarnflow.cli._program import absolute
 
 
 @click.command(cls=FlinkCommand)
-@target_options
-@click.option("-yid", "--yarnapplicationId", "application_id", metavar="ID", help="The application on YARN.")
-@dynamic_properties("-D", "-yD")
-@config_dir_option
-@click.argument("job_id", metavar="JOB-ID")
-def command(
-    target: str | None,
-    jobmanager: str,
-    application_id: str | None,
-    properties: dict[str, str],
-    config_dir: Path | None,
-    job_id: str,
-) -> None:
+@click.option(
+    "-s",
+    "--withSavepoint",
+    "directory",
+    is_flag=False,
+    flag_value="",
+    metavar="[DIR]",
+    help="Take a savepoint first, in DIR or where the configuration says. `stop` does it without a gap.",
+)
+@cluster_options
+@click.argument("job_id", metavar="JOB-ID", default="")
+def command(cluster: ClusterOptions, directory: str | None, job_id: str) -> None:
     """Cancel a running job."""
-    from yarnflow.session.targets import attach  # not at the top: --help needs none of it
+    if directory and not job_id:
+        directory, job_id = "", directory  # -s without a directory, right before the job
+    if not job_id:
+        raise click.UsageError("name the job: its id, as `yarnflow list` shows it")
+    client = cluster.client()
+    if directory is None:
+        click.echo(f"Cancelling job {job_id}.")
+        client.cancel(job_id)
+        click.echo(f"Cancelled job {job_id}.")
+        return
+    from yarnflow.session.savepoints import take_savepoint  # not at the top: --help needs none of it
 
-    config = cluster_configuration(config_dir, properties, target, application_id)
-    click.echo(f"Cancelling job {job_id}.")
-    attach(config, jobmanager).client.cancel(job_id)
-    click.echo(f"Cancelled job {job_id}.")
+    where = directory or "the default savepoint directory"
+    click.echo(f"Cancelling job {job_id} with savepoint to {where}.")
+    path = take_savepoint(client, job_id, absolute(directory) if directory else None, cancel=True)
+    click.echo(f"Cancelled job {job_id}. Savepoint stored in {path}.")

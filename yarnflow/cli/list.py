@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 import click
 
-from yarnflow.cli._cluster import cluster_configuration, target_options
-from yarnflow.cli._common import (
-    FlinkCommand,
-    config_dir_option,
-    dynamic_properties,
-    output_option,
-    print_answer,
-)
+from yarnflow.cli._cluster import ClusterOptions, cluster_options
+from yarnflow.cli._common import FlinkCommand, output_option, print_answer
 
 _SCHEDULED = ("CREATED", "INITIALIZING")
 _ENDED = ("FINISHED", "CANCELED", "FAILED")
@@ -25,27 +18,11 @@ _ENDED = ("FINISHED", "CANCELED", "FAILED")
 @click.option("-r", "--running", is_flag=True, help="Only running jobs.")
 @click.option("-s", "--scheduled", is_flag=True, help="Only scheduled jobs.")
 @click.option("-a", "--all", "everything", is_flag=True, help="Also jobs that have ended.")
-@target_options
-@click.option("-yid", "--yarnapplicationId", "application_id", metavar="ID", help="The application on YARN.")
-@dynamic_properties("-D", "-yD")
-@config_dir_option
+@cluster_options
 @output_option
-def command(
-    running: bool,
-    scheduled: bool,
-    everything: bool,
-    target: str | None,
-    jobmanager: str,
-    application_id: str | None,
-    properties: dict[str, str],
-    config_dir: Path | None,
-    output: str,
-) -> None:
+def command(running: bool, scheduled: bool, everything: bool, cluster: ClusterOptions, output: str) -> None:
     """List running and scheduled jobs, all with -a."""
-    from yarnflow.session.targets import attach  # not at the top: --help needs none of it
-
-    config = cluster_configuration(config_dir, properties, target, application_id)
-    jobs = attach(config, jobmanager).client.jobs()
+    jobs = cluster.client().jobs()
     groups = {
         "Running/Restarting": [job for job in jobs if job["state"] not in (*_SCHEDULED, *_ENDED)],
         "Scheduled": [job for job in jobs if job["state"] in _SCHEDULED],

@@ -24,6 +24,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "info": ("yarnflow.cli.info:command", "Show the plan of a program as JSON."),
     "list": ("yarnflow.cli.list:command", "List the jobs of a cluster."),
     "cancel": ("yarnflow.cli.cancel:command", "Cancel a job."),
+    "stop": ("yarnflow.cli.stop:command", "Stop a job with a savepoint."),
+    "savepoint": ("yarnflow.cli.savepoint:command", "Take, delete or inspect savepoints."),
+    "checkpoint": ("yarnflow.cli.checkpoint:command", "Take a checkpoint of a job now."),
     "session": (
         "yarnflow.cli.session:command",
         "Start a session on YARN, or attach to one (yarn-session.sh).",

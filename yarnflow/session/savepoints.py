@@ -35,16 +35,34 @@ def take_savepoint(
     return wait_for(lambda: client.get(f"/jobs/{job_id}/savepoints/{request}", job_id), f"job {job_id}")
 
 
+def take_checkpoint(client: RestClient, job_id: str) -> int:
+    """Take a checkpoint now and wait for it; returns its id. Raises as `take_savepoint`."""
+    request = client.post(f"/jobs/{job_id}/checkpoints", {}, job_id)["request-id"]
+    operation = _wait(lambda: client.get(f"/jobs/{job_id}/checkpoints/{request}", job_id), f"job {job_id}")
+    return int(operation["checkpointId"])
+
+
+def dispose_savepoint(client: RestClient, path: str) -> None:
+    """Delete a savepoint, with the cluster's means. Raises CheckpointError with the reason when it cannot."""
+    request = client.post("/savepoint-disposal", {"savepoint-path": path})["request-id"]
+    _wait(lambda: client.get(f"/savepoint-disposal/{request}"), f"savepoint {path}")
+
+
 def wait_for(look: Callable[[], dict[str, Any]], subject: str) -> str:
     """Wait until an asynchronous operation of the REST API is COMPLETED and return its location ("" if it has
     none). Raises CheckpointError with the reason when it failed."""
+    return str(_wait(look, subject).get("location") or "")
+
+
+def _wait(look: Callable[[], dict[str, Any]], subject: str) -> dict[str, Any]:
+    """The result of the operation."""
     pause = _FIRST_LOOK
     while (answer := look())["status"]["id"] != "COMPLETED":
         time.sleep(pause)
         pause = min(2 * pause, _LOOK)
-    operation = answer["operation"]
+    operation: dict[str, Any] = answer["operation"]
     cause = operation.get("failure-cause")
     if cause is not None:
         reason = cause.get("stack-trace") or cause.get("class") or "no reason is known"
         raise CheckpointError(f"{subject}: {reason}")
-    return str(operation.get("location") or "")
+    return operation

@@ -88,7 +88,7 @@ def test_every_flag_of_run_sets_its_option(launched: Launched) -> None:
     arguments = shlex.split(
         "-m yarn-cluster -p 4 -yjm 1024 -ytm 2g -ys 3 -ynm mine -yqu etl -yt lib -yt more -yat T -ynl big "
         "-yD a.b=1 -Dc.d=2 -pyfs x.py,y.zip -pyreq r.txt#wheels -pyarch d.zip#data -pyexec /py -pypath /p -sae "
-        "-py job.py --input x -p 7"
+        "-s hdfs:///s/savepoint-1 -n -py job.py --input x -p 7"
     )
     assert cli_main.run(["run", *arguments]) == 0
     assert launched.jobmanager == "yarn-cluster"
@@ -97,6 +97,8 @@ def test_every_flag_of_run_sets_its_option(launched: Launched) -> None:
         "a.b": "1",
         "c.d": "2",
         "execution.attached": "true",
+        "execution.state-recovery.ignore-unclaimed-state": "true",
+        "execution.state-recovery.path": "hdfs:///s/savepoint-1",
         "execution.shutdown-on-attached-exit": "true",
         "jobmanager.memory.process.size": "1g",
         "parallelism.default": "4",
@@ -189,7 +191,10 @@ def test_info_prints_the_plan_and_runs_nothing(tmp_path: Path, capsys: pytest.Ca
     assert "Execution Plan" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["run", "run-application", "info", "list", "cancel", "session"])
+@pytest.mark.parametrize(
+    "command",
+    ["run", "run-application", "info", "list", "cancel", "stop", "savepoint", "checkpoint", "session"],
+)
 def test_help_is_complete(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli_main.run([command, "-h"]) == 0
     text = capsys.readouterr().out
