@@ -12,8 +12,11 @@ from yarnflow.errors import ProgramError
 from yarnflow.functions.batch import Batch, RowBatch
 from yarnflow.graph.operators import AggregateSpec, Operator, ReduceSpec
 from yarnflow.runtime.operators.base import OperatorContext
+from yarnflow.runtime.operators.checkpointed import FunctionState
 from yarnflow.runtime.operators.keyed import IMMUTABLE, KeyedOperator
 from yarnflow.runtime.operators.user_functions import bind, close_functions, open_functions
+from yarnflow.runtime.state.restore import RestoredOperator
+from yarnflow.runtime.state.snapshot import TaskSnapshot
 
 Reducer = Callable[[Any, Any], Any]
 
@@ -42,9 +45,19 @@ class ReduceOperator(KeyedOperator):
         self._function = function
         self._reduce: Reducer = bind(function, "reduce")
         self._final_only = final_only
+        self._function_state = FunctionState(function)
+
+    def restore(self, restored: RestoredOperator) -> None:
+        super().restore(restored)
+        self._function_state.restore(restored)
+
+    def snapshot(self, snapshot: TaskSnapshot) -> None:
+        super().snapshot(snapshot)
+        self._function_state.snapshot(snapshot, self.operator.operator_id)
 
     def open(self) -> None:
         super().open()
+        self._function_state.open()
         open_functions([self._function], self.context.runtime_context)
 
     def close(self) -> None:

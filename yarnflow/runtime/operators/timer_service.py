@@ -78,16 +78,20 @@ class KeyedTimers(_Clocks):
         self.processing = TimerQueue()
 
     def register_processing_time_timer(self, timestamp: int) -> None:
-        self.processing.add(_time(timestamp), self._key("register_processing_time_timer"))
+        time = timestamp if timestamp.__class__ is int else _time(timestamp)
+        self.processing.add(time, self._backend.current_key)
 
     def register_event_time_timer(self, timestamp: int) -> None:
-        self.event.add(_time(timestamp), self._key("register_event_time_timer"))
+        time = timestamp if timestamp.__class__ is int else _time(timestamp)
+        self.event.add(time, self._backend.current_key)
 
     def delete_processing_time_timer(self, timestamp: int) -> None:
-        self.processing.remove(_time(timestamp), self._key("delete_processing_time_timer"))
+        time = timestamp if timestamp.__class__ is int else _time(timestamp)
+        self.processing.remove(time, self._backend.current_key)
 
     def delete_event_time_timer(self, timestamp: int) -> None:
-        self.event.remove(_time(timestamp), self._key("delete_event_time_timer"))
+        time = timestamp if timestamp.__class__ is int else _time(timestamp)
+        self.event.remove(time, self._backend.current_key)
 
     def next_wakeup(self) -> int | None:
         """The clock time at which the first processing-time timer is due."""
@@ -104,16 +108,8 @@ class KeyedTimers(_Clocks):
         self.event.restore(restored, _EVENT)
         self.processing.restore(restored, _PROCESSING)
 
-    def _key(self, method: str) -> Any:
-        key = self._backend.current_key
-        if key is KeyedStateBackend.NO_KEY:
-            raise ProgramError(f"{method}(): there is no current key here: timers belong to the key of a record")
-        return key
-
 
 def _time(timestamp: Any) -> int:
-    if timestamp.__class__ is int:
-        return timestamp
     try:
         return index(timestamp)
     except TypeError:
