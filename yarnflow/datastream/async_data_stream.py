@@ -7,7 +7,8 @@ from typing import Any, Union
 
 from yarnflow.common.time import Duration, Time, millis
 from yarnflow.common.typeinfo import TypeInformation
-from yarnflow.datastream.stream import DataStream, declared
+from yarnflow.datastream.arguments import declared
+from yarnflow.datastream.stream import DataStream
 from yarnflow.errors import ProgramError
 from yarnflow.functions.async_functions import AsyncFunction
 from yarnflow.functions.async_retry import NO_RETRY_STRATEGY, AsyncRetryStrategy

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from yarnflow.common.typeinfo import TypeInformation
+from yarnflow.datastream.arguments import declared
 from yarnflow.datastream.keyed_stream import KeyedStream
-from yarnflow.datastream.stream import DataStream, declared
+from yarnflow.datastream.stream import DataStream
 from yarnflow.functions.process_functions import BroadcastProcessFunction, KeyedBroadcastProcessFunction
 from yarnflow.graph.job_graph import Partitioning
 from yarnflow.graph.operators import BroadcastProcessSpec

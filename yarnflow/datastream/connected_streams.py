@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from yarnflow.common.typeinfo import TypeInformation
+from yarnflow.datastream.arguments import Key, declared
 from yarnflow.datastream.keyed_stream import KeyedStream
-from yarnflow.datastream.stream import DataStream, Key, declared
+from yarnflow.datastream.stream import DataStream
 from yarnflow.errors import ProgramError
 from yarnflow.functions.keyed_adapters import KeyedCoFlatMap, KeyedCoMap, opens_itself
 from yarnflow.functions.process_functions import CoProcessFunction, KeyedCoProcessFunction

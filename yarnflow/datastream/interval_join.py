@@ -7,8 +7,9 @@ from typing import Any, Union
 
 from yarnflow.common.time import Duration, Time, millis
 from yarnflow.common.typeinfo import TypeInformation
+from yarnflow.datastream.arguments import declared
 from yarnflow.datastream.keyed_stream import KeyedStream
-from yarnflow.datastream.stream import DataStream, declared
+from yarnflow.datastream.stream import DataStream
 from yarnflow.errors import ProgramError
 from yarnflow.functions.join_functions import ProcessJoinFunction
 from yarnflow.functions.output_tag import OutputTag

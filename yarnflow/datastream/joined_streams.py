@@ -13,8 +13,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from yarnflow.common.typeinfo import TypeInformation
+from yarnflow.datastream.arguments import Key, check_key, checked
 from yarnflow.datastream.keyed_stream import KeyedStream
-from yarnflow.datastream.stream import DataStream, Key, check_key, checked
+from yarnflow.datastream.stream import DataStream
 from yarnflow.functions.join_functions import CoGroupFunction, FlatJoinFunction, JoinFunction
 from yarnflow.functions.window_joins import CoGroupWindow, JoinWindow, Tagged
 from yarnflow.graph.operators import MapSpec

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from yarnflow.common.typeinfo import RowTypeInfo, TupleTypeInfo, TypeInformation, Types
-from yarnflow.datastream.stream import DataStream, Key, checked, count_windows, declared
+from yarnflow.datastream.arguments import Key, checked, count_windows, declared
+from yarnflow.datastream.stream import DataStream
 from yarnflow.errors import ProgramError
 from yarnflow.functions.expressions import Expression
 from yarnflow.functions.keyed_adapters import KeyedFilter, KeyedFlatMap, KeyedMap, opens_itself

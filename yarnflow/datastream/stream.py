@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn, Union, overload
+from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 from yarnflow.common.typeinfo import PickledBytesTypeInfo, TupleTypeInfo, TypeInformation, Types
 from yarnflow.common.watermark_strategy import WatermarkStrategy
 from yarnflow.datastream import operator_settings as settings
+from yarnflow.datastream.arguments import Key, check_key, check_strategy, checked, count_windows, declared, shown
 from yarnflow.datastream.closeable_iterator import CloseableIterator
 from yarnflow.datastream.not_yet import SaysWhatIsMissing
 from yarnflow.datastream.slot_sharing_group import SlotSharingGroup
@@ -22,8 +23,6 @@ from yarnflow.functions.sink import Sink
 from yarnflow.functions.user_functions import (
     FilterFunction,
     FlatMapFunction,
-    Function,
-    KeySelector,
     MapFunction,
     Partitioner,
 )
@@ -49,9 +48,6 @@ if TYPE_CHECKING:
     from yarnflow.functions.windows.assigner import WindowAssigner
 
 __all__ = ["DataStream"]
-
-#: What a key is selected by.
-Key = Union[Callable[[Any], Any], KeySelector, str, int]  # noqa: UP007 - evaluated at run time
 
 
 class DataStream(SaysWhatIsMissing):
@@ -173,7 +169,7 @@ class DataStream(SaysWhatIsMissing):
     def process(self, func: ProcessFunction, output_type: TypeInformation | None = None) -> DataStream:
         """Call `func.process_element(record, context)`, which yields records and (OutputTag, record)."""
         if not isinstance(func, ProcessFunction):
-            raise TypeError(f"process() needs a ProcessFunction, not {_shown(func)}")
+            raise TypeError(f"process() needs a ProcessFunction, not {shown(func)}")
         return self._transform("PROCESS", specs.ProcessSpec(func), output_type)
 
     def project(self, *field_indexes: int) -> DataStream:
@@ -224,7 +220,7 @@ class DataStream(SaysWhatIsMissing):
         for name, expression in named:
             if not isinstance(expression, Expression):
                 raise TypeError(
-                    f"select(): {name} must be an expression such as col('delay'), not {_shown(expression)}"
+                    f"select(): {name} must be an expression such as col('delay'), not {shown(expression)}"
                 )
         return self._transform("Select", specs.SelectSpec(named, scalar=bool(value)), None)
 
@@ -377,7 +373,7 @@ class DataStream(SaysWhatIsMissing):
         descriptors = (broadcast_state_descriptor, *other_broadcast_state_descriptors)
         for descriptor in descriptors:
             if not isinstance(descriptor, MapStateDescriptor):
-                raise TypeError(f"broadcast() needs a MapStateDescriptor, not {_shown(descriptor)}")
+                raise TypeError(f"broadcast() needs a MapStateDescriptor, not {shown(descriptor)}")
         return BroadcastStream(self, descriptors)
 
     def global_(self) -> DataStream:
@@ -394,7 +390,7 @@ class DataStream(SaysWhatIsMissing):
     def sink_to(self, sink: Sink) -> DataStreamSink:
         """Write the stream to a sink."""
         if not isinstance(sink, Sink):
-            raise TypeError(f"sink_to() needs a sink (a yarnflow.functions.sink.Sink), not {_shown(sink)}")
+            raise TypeError(f"sink_to() needs a sink (a yarnflow.functions.sink.Sink), not {shown(sink)}")
         return self._sink("Writer", sink)
 
     def add_sink(self, sink_func: Sink) -> DataStreamSink:
@@ -460,7 +456,7 @@ class DataStream(SaysWhatIsMissing):
 
     def _check_same_program(self, method: str, stream: Any) -> None:
         if not isinstance(stream, DataStream):
-            raise TypeError(f"{method}() needs streams, not {_shown(stream)}")
+            raise TypeError(f"{method}() needs streams, not {shown(stream)}")
         if stream._environment is not self._environment:
             raise ProgramError(f"{method}(): the streams belong to different environments")
 
@@ -469,47 +465,3 @@ class DataStream(SaysWhatIsMissing):
             "a stream cannot be used inside a function: functions run on workers, where there are records and no "
             "streams"
         )
-
-
-def declared(output_type: Any) -> TypeInformation | None:
-    """The declared type, None for "any object". Raises TypeError when it is no type."""
-    if output_type is None or isinstance(output_type, PickledBytesTypeInfo):
-        return None
-    if not isinstance(output_type, TypeInformation):
-        raise TypeError(f"a type is made by Types, for instance Types.STRING(); this is {_shown(output_type)}")
-    return output_type
-
-
-def checked(func: Any, kind: type[Function] | None, method: str) -> None:
-    """Raise TypeError unless `func` is a function or an instance of `kind`."""
-    wanted = "a function" if kind is None else f"a function or a {kind.__name__}"
-    if isinstance(func, type) and issubclass(func, Function):
-        raise TypeError(f"{method}() needs {wanted}, not the class {func.__name__}: give {func.__name__}()")
-    if not callable(func) and not (kind is not None and isinstance(func, kind)):
-        raise TypeError(f"{method}() needs {wanted}, not {_shown(func)}")
-
-
-def count_windows(size: int, slide: int) -> WindowAssigner[Any, Any]:
-    """Windows of `size` records; `slide` 0: they tumble."""
-    from yarnflow.functions.windows.count_windows import CountSlidingWindowAssigner, CountTumblingWindowAssigner
-
-    return CountSlidingWindowAssigner(size, slide) if slide else CountTumblingWindowAssigner(size)
-
-
-def check_strategy(strategy: Any, method: str) -> None:
-    """Raise TypeError unless it is a WatermarkStrategy."""
-    if not isinstance(strategy, WatermarkStrategy):
-        raise TypeError(
-            f"{method}() needs a WatermarkStrategy, for instance no_watermarks(), not {_shown(strategy)}"
-        )
-
-
-def check_key(key: Any, method: str) -> None:
-    """Raise TypeError unless `key` can select keys."""
-    if isinstance(key, str) or (isinstance(key, int) and not isinstance(key, bool)):
-        return
-    checked(key, KeySelector, method)
-
-
-def _shown(value: Any) -> str:
-    return f"{value!r} ({type(value).__name__})"

@@ -20,13 +20,14 @@ from yarnflow.config.core import CoreOptions, PipelineOptions, PythonOptions
 from yarnflow.config.execution import ExecutionOptions, RuntimeMode
 from yarnflow.config.option import Option, is_secret
 from yarnflow.config.program import BatchShuffleMode, ProgramOptions
+from yarnflow.datastream.arguments import check_strategy, declared
 from yarnflow.datastream.checkpoint_config import CheckpointConfig
 from yarnflow.datastream.checkpointing_mode import CheckpointingMode
 from yarnflow.datastream.execution_mode import RuntimeExecutionMode
 from yarnflow.datastream.not_yet import SaysWhatIsMissing
 from yarnflow.datastream.operator_settings import check_parallelism, warn_about_resources
 from yarnflow.datastream.state_backend import StateBackend, configured_backend
-from yarnflow.datastream.stream import DataStream, check_strategy, declared
+from yarnflow.datastream.stream import DataStream
 from yarnflow.errors import ProgramError
 from yarnflow.functions.collection_source import CollectionSource
 from yarnflow.functions.source import Source

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from yarnflow.common.time import Duration, Time, millis
 from yarnflow.common.typeinfo import TypeInformation
-from yarnflow.datastream.stream import DataStream, checked, declared
+from yarnflow.datastream.arguments import checked, declared
+from yarnflow.datastream.stream import DataStream
 from yarnflow.errors import ProgramError
 from yarnflow.functions.expressions import Aggregate
 from yarnflow.functions.output_tag import OutputTag
