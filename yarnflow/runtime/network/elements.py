@@ -43,7 +43,8 @@ class CheckpointBarrier(Element):
         timestamp: when it was triggered, ms since the epoch.
         directory: URI where tasks store their part; "" when it travels inline.
         savepoint: state is written whole and in the portable form.
-        unaligned: may overtake data; see runtime/taskmanager/alignment.py.
+        unaligned: overtakes data; see runtime/taskmanager/in_flight.py.
+        unaligned_at: when it becomes unaligned, ms since the epoch; 0 for never.
     """
 
     checkpoint_id: int
@@ -51,6 +52,7 @@ class CheckpointBarrier(Element):
     directory: str = ""
     savepoint: bool = False
     unaligned: bool = False
+    unaligned_at: int = 0
 
 
 @dataclass(frozen=True)

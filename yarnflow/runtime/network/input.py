@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from yarnflow.functions.batch import Batch
-from yarnflow.runtime.network.elements import Element
-from yarnflow.runtime.network.framing import HEADER, Frame
-from yarnflow.runtime.network.serialization import decode
+from yarnflow.runtime.network.elements import CheckpointBarrier, Element
+from yarnflow.runtime.network.framing import HEADER, Frame, FrameKind
+from yarnflow.runtime.network.serialization import EncodedFrame, decode, encode_frame
 
 #: Batches that wait in a channel inside one worker before its producer pauses.
 LOCAL_CAPACITY = 2
@@ -42,6 +42,8 @@ class InputChannel:
         self.input_index = 0
         self.ended = False
         self.bytes_in = 0
+        #: Where data is noted when it is taken, while an unaligned checkpoint wants it.
+        self.record: list[EncodedFrame] | None = None
         #: In the task's list of channels that have something.
         self.offered = False
         self._owner: TaskInput | None = None
@@ -59,6 +61,15 @@ class InputChannel:
     def take(self) -> Batch | Element:
         """Remove and return the oldest element."""
         raise NotImplementedError
+
+    def overtake(self, checkpoint_id: int) -> list[EncodedFrame] | None:
+        """Take the barrier of a checkpoint out of the queue; returns the data before it, which stays. None when
+        the barrier is not there, or behind that of a savepoint."""
+        raise NotImplementedError
+
+    def _barrier_arrived(self, barrier: CheckpointBarrier) -> None:
+        if self._owner is not None and (barrier.unaligned or barrier.unaligned_at):
+            self._owner.barrier_arrived(self, barrier)
 
     def _arrived(self) -> None:
         """The queue was empty and is not any more."""
@@ -83,6 +94,9 @@ class LocalChannel(InputChannel):
         self._queue.append(element)
         if len(self._queue) == 1:
             self._arrived()
+        if element.__class__ is CheckpointBarrier:
+            assert isinstance(element, CheckpointBarrier)
+            self._barrier_arrived(element)
 
     def has_room(self) -> bool:
         """Whether the producer should go on."""
@@ -96,6 +110,18 @@ class LocalChannel(InputChannel):
         if self.on_room is not None:
             self.on_room()
         return element
+
+    def overtake(self, checkpoint_id: int) -> list[EncodedFrame] | None:
+        before: list[EncodedFrame] = []
+        for position, element in enumerate(self._queue):
+            if isinstance(element, CheckpointBarrier) and element.checkpoint_id == checkpoint_id:
+                del self._queue[position]
+                return before
+            if not isinstance(element, Element):
+                before.append(encode_frame(element))
+            elif _is_savepoint(element):
+                return None
+        return None
 
 
 class Granter(Protocol):
@@ -131,18 +157,48 @@ class RemoteChannel(InputChannel):
         self._queue.append(frame)
         if len(self._queue) == 1:
             self._arrived()
+        if frame.kind is FrameKind.ELEMENT:
+            element = _decoded(frame)
+            if isinstance(element, CheckpointBarrier):
+                self._barrier_arrived(element)
 
     def queued(self) -> int:
         return len(self._queue)
 
     def take(self) -> Batch | Element:
         frame = self._queue.popleft()
+        self._used(frame)
+        return _decoded(frame)
+
+    def overtake(self, checkpoint_id: int) -> list[EncodedFrame] | None:
+        before: list[EncodedFrame] = []
+        for position, frame in enumerate(self._queue):
+            if frame.kind is not FrameKind.ELEMENT:
+                before.append((frame.kind, frame.records, frame.payload))
+                continue
+            element = _decoded(frame)
+            if isinstance(element, CheckpointBarrier) and element.checkpoint_id == checkpoint_id:
+                del self._queue[position]
+                self._used(frame)
+                return before
+            if _is_savepoint(element):
+                return None
+        return None
+
+    def _used(self, frame: Frame) -> None:
         self._taken += HEADER.size + len(frame.payload)
         # Half a window at a time: few credit frames, and the producer never runs dry.
         if self._taken * 2 >= self.window and self._granter is not None:
             self._granter.grant(self._number, self._taken)
             self._taken = 0
-        return decode(frame.kind, frame.payload, frame.records)
+
+
+def _is_savepoint(element: Batch | Element) -> bool:
+    return isinstance(element, CheckpointBarrier) and element.savepoint
+
+
+def _decoded(frame: Frame) -> Batch | Element:
+    return decode(frame.kind, frame.payload, frame.records)
 
 
 def window_for(channels: int) -> int:
@@ -151,9 +207,14 @@ def window_for(channels: int) -> int:
 
 
 class TaskInput:
-    """All channels of a task; takes from those that have something, in turns."""
+    """All channels of a task; takes from those that have something, in turns.
+
+    Attributes:
+        on_barrier: called with the channel and a barrier that may overtake data, when it has arrived.
+    """
 
     def __init__(self) -> None:
+        self.on_barrier: Callable[[InputChannel, CheckpointBarrier], None] | None = None
         self.channels: list[InputChannel] = []
         self._ready: deque[InputChannel] = deque()
         self._blocked: list[InputChannel] = []
@@ -183,6 +244,19 @@ class TaskInput:
         else:
             channel.offered = False
         return channel, element
+
+    def barrier_arrived(self, channel: InputChannel, barrier: CheckpointBarrier) -> None:
+        """A barrier that may overtake data is in the queue of a channel."""
+        if self.on_barrier is not None:
+            self.on_barrier(channel, barrier)
+
+    def overtake(self, channel: InputChannel, checkpoint_id: int) -> list[EncodedFrame] | None:
+        """Take a barrier out of the queue of a channel; see InputChannel."""
+        before = channel.overtake(checkpoint_id)
+        if before is not None and not channel.queued() and channel in self._ready:
+            self._ready.remove(channel)
+            channel.offered = False
+        return before
 
     def block(self, index: int) -> None:
         """Take nothing from a channel until `release`: a remote producer runs out of credit, a local one of

@@ -16,10 +16,10 @@ from typing import Protocol
 
 from yarnflow.errors import ProgramError
 from yarnflow.functions.batch import Batch, ColumnBatch, RowBatch
-from yarnflow.runtime.network.elements import Element
+from yarnflow.runtime.network.elements import CheckpointBarrier, Element
 from yarnflow.runtime.network.framing import HEADER, MAX_PAYLOAD, FrameKind
 from yarnflow.runtime.network.input import LocalChannel
-from yarnflow.runtime.network.serialization import decode, encode
+from yarnflow.runtime.network.serialization import EncodedFrame, decode, encode_frame
 from yarnflow.runtime.network.spill import SpillingQueue
 
 #: Records that a remote channel's first batch has, until their size is known, and the most of any batch.
@@ -34,16 +34,6 @@ COLUMN_FRAME_BYTES = 1024 * 1024
 
 #: Elements that wait for credit before the producer pauses.
 PENDING_CAPACITY = 2
-
-
-#: Kind, number of records, payload.
-EncodedFrame = tuple[FrameKind, int, bytes]
-
-
-def encode_frame(element: Batch | Element) -> EncodedFrame:
-    """Encode what travels in a channel."""
-    kind, payload = encode(element)
-    return kind, 0 if isinstance(element, Element) else len(element), payload
 
 
 class OutputChannel(ABC):
@@ -73,6 +63,12 @@ class OutputChannel(ABC):
     @abstractmethod
     def drained(self) -> bool:
         """Whether everything written has reached the consumer's worker (or its kernel)."""
+
+    def overtake(self, barrier: CheckpointBarrier) -> list[EncodedFrame]:
+        """Send a barrier before everything that waits here; returns what waits and was overtaken. In the same
+        worker nothing waits here: the consumer lets the barrier overtake what waits there."""
+        self.write(barrier)
+        return []
 
     def close(self) -> None:
         """The producer has stopped before its end: forget what was not sent."""
@@ -166,6 +162,21 @@ class RemoteOutput(OutputChannel):
     def drained(self) -> bool:
         self._raise_failure()
         return not self._pending and self._sender.flushed() >= self._position
+
+    def overtake(self, barrier: CheckpointBarrier) -> list[EncodedFrame]:
+        if any(isinstance(element, CheckpointBarrier) and element.savepoint for element in self._pending):
+            self.write(barrier)  # a savepoint is never overtaken
+            return []
+        waiting: list[EncodedFrame] = []
+        offset = self._offset
+        for element in self._pending:
+            if not isinstance(element, Element):
+                rest = slice_batch(element, offset, len(element) - offset) if offset else element
+                waiting += self.encoded(rest)
+            offset = 0
+        # Without regard to credit, which may be negative until the consumer has taken it.
+        self.send_frame(*encode_frame(barrier))
+        return waiting
 
     def granted(self, credit: int) -> None:
         """The consumer takes `credit` more bytes. What fails here is the task's failure, not the worker's."""

@@ -18,8 +18,9 @@ from yarnflow.errors import ProgramError
 from yarnflow.functions.batch import Batch, ColumnBatch, RowBatch
 from yarnflow.graph.job_graph import Partitioning
 from yarnflow.graph.key_groups import subtask_for_key
-from yarnflow.runtime.network.elements import Element
+from yarnflow.runtime.network.elements import CheckpointBarrier, Element
 from yarnflow.runtime.network.output import OutputChannel, slice_batch
+from yarnflow.runtime.network.serialization import EncodedFrame
 from yarnflow.runtime.operators.isolation import own_all
 
 #: Keys whose channel is remembered. Beyond it the memory is cleared, so it stays a few MB.
@@ -74,6 +75,13 @@ class Partition(ABC):
         self.flush()
         for channel in self.channels:
             channel.write(element)
+
+    def overtake(self, barrier: CheckpointBarrier) -> list[tuple[int, EncodedFrame]]:
+        """Send a barrier to all channels before everything that waits; returns what waits, by channel."""
+        self.flush()
+        return [
+            (index, frame) for index, channel in enumerate(self.channels) for frame in channel.overtake(barrier)
+        ]
 
     def drained(self) -> bool:
         """Whether everything has left this worker's memory."""

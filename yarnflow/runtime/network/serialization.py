@@ -75,6 +75,16 @@ def encode(element: Batch | Element) -> tuple[FrameKind, bytes]:
     return FrameKind.ELEMENT, pickle.dumps(element, _PROTOCOL)
 
 
+#: Kind, number of records, payload.
+EncodedFrame = tuple[FrameKind, int, bytes]
+
+
+def encode_frame(element: Batch | Element) -> EncodedFrame:
+    """Encode what travels in a channel."""
+    kind, payload = encode(element)
+    return kind, 0 if isinstance(element, Element) else len(element), payload
+
+
 def decode(kind: FrameKind, payload: bytes, records: int) -> Batch | Element:
     """Reverse `encode`; `records` is the frame's record count."""
     if kind is FrameKind.ROWS:

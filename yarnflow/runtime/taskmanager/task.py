@@ -21,10 +21,11 @@ from typing import Any
 
 from yarnflow.errors import ClusterError, ProgramError, RestoreError
 from yarnflow.functions.accumulators import Accumulator
-from yarnflow.functions.batch import ColumnBatch, RowBatch
+from yarnflow.functions.batch import Batch, ColumnBatch, RowBatch
 from yarnflow.graph.operators import OperatorChain
 from yarnflow.runtime.network.input import TaskInput
 from yarnflow.runtime.network.partition import Partition
+from yarnflow.runtime.network.serialization import encode_frame
 from yarnflow.runtime.operators.pacing import Pacer
 from yarnflow.runtime.rpc.messages import (
     Message,
@@ -36,6 +37,7 @@ from yarnflow.runtime.rpc.messages import (
 from yarnflow.runtime.states import ExecutionState
 from yarnflow.runtime.taskmanager.chain import RunningChain
 from yarnflow.runtime.taskmanager.failures import describe
+from yarnflow.runtime.taskmanager.in_flight import restored_inputs, write_restored_outputs
 from yarnflow.runtime.taskmanager.task_control import Phase, TaskControl
 from yarnflow.runtime.taskmanager.task_wiring import (
     TaskOutputs,
@@ -94,6 +96,9 @@ class Task:
         #: What other threads want to be called in this one.
         self._soon: deque[Callable[[], None]] = deque()
         self._control: TaskControl | None = None
+        #: Records that an unaligned checkpoint had overtaken, by input: they come first.
+        self._recovered: deque[tuple[int, Batch]] = deque()
+        self._pacing_input = 0
         self._fail_at: float | None = None
         self._loss = ""
         self._records_in = 0
@@ -156,6 +161,13 @@ class Task:
 
     def tick(self, now: float) -> None:
         """Look at deadlines."""
+        deadline = None if self._control is None or self.state.terminal else self._control.deadline()
+        if deadline is not None and self._services.wall_clock() >= deadline:
+            try:
+                assert self._control is not None
+                self._control.tick()
+            except BaseException as error:  # as in step
+                self._fail(error)
         if self._fail_at is not None and now >= self._fail_at and not self.state.terminal:
             self._fail(ClusterError(f"{self._loss}. The worker at the other end has died or cannot be reached"))
 
@@ -191,16 +203,31 @@ class Task:
         if self._pacer.waiting:
             self._pacer.go_on()
             return Activity.BUSY
+        if self._recovered:
+            self._process(*self._recovered.popleft())
+            return Activity.BUSY
         if not self._input.has_data():
             return Activity.IDLE
         channel, element = self._input.take()
         if isinstance(element, (RowBatch, ColumnBatch)):
-            self._records_in += len(element)
-            input_index = channel.input_index
-            self._pacer.offer(element, lambda batch: chain.process(batch, input_index))
+            if channel.record is not None:
+                channel.record.append(encode_frame(element))
+            self._process(channel.input_index, element)
         else:
             control.take(element, channel)
         return Activity.BUSY
+
+    def _process(self, input_index: int, batch: Batch) -> None:
+        chain = self._chain
+        assert chain is not None
+        self._records_in += len(batch)
+        self._pacing_input = input_index
+        self._pacer.offer(batch, lambda piece: chain.process(piece, input_index))
+
+    def _current(self) -> list[tuple[int, Batch]]:
+        """What was taken, or restored, and has not been processed, by input."""
+        rest = [(self._pacing_input, self._pacer.rest())] if self._pacer.waiting else []
+        return [*rest, *self._recovered]
 
     def _finished(self) -> None:
         chain, self._chain = self._chain, None
@@ -241,7 +268,8 @@ class Task:
         if chain is None or self.phase in (Phase.FINISHING, Phase.LEAVING):
             return False
         read = chain.source is not None and chain.source.waiting
-        return (read or self._pacer.waiting or self._input.has_data()) and self._has_room(chain)
+        something = read or self._pacer.waiting or bool(self._recovered) or self._input.has_data()
+        return something and self._has_room(chain)
 
     def call_soon(self, function: Callable[[], None]) -> None:
         """Call `function` in the worker's thread; see OperatorContext.call_soon."""
@@ -267,6 +295,9 @@ class Task:
             timer = chain.next_timer()
             if timer is not None and self._has_room(chain):
                 wakeups.append(self._clock() + (timer - self._services.wall_clock()) / 1000)
+        deadline = None if self._control is None else self._control.deadline()
+        if deadline is not None:
+            wakeups.append(self._clock() + (deadline - self._services.wall_clock()) / 1000)
         return min(wakeups)
 
     @property
@@ -328,17 +359,30 @@ class Task:
         counts = open_inputs(deployment, exchange, self._input)
         self._chain = RunningChain(chain, context, self._outputs.by_edge)
         self._control = TaskControl(
-            deployment, self._services, self._chain, self._partitions, self._input, counts
+            deployment,
+            self._services,
+            self._chain,
+            self._partitions,
+            self._input,
+            counts,
+            self.call_soon,
+            self._current,
         )
 
     def _open(self) -> None:
         chain, restore = self._chain, self.deployment.restore
         assert chain is not None
         assert self._control is not None
-        if restore is not None:
-            chain.restore(partial(restored_operator, self.deployment, restore))
+        if restore is None:
+            chain.open()
+            return
+        find = partial(restored_operator, self.deployment, restore)
+        chain.restore(find)
         chain.open()
-        if restore is not None and restore.ended:
+        head = chain.operators[0].operator
+        write_restored_outputs(find(head.operator_id), self.deployment, self._partitions)
+        self._recovered.extend(restored_inputs(find(head.operator_id), self.deployment, head.spec))
+        if restore.ended:
             self._control.start_ended()
 
     # -- ending ----------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ docs/streaming.md, "End of input" and "Stop with savepoint", says when a task st
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 from yarnflow.runtime.network.elements import (
@@ -34,6 +34,7 @@ from yarnflow.runtime.rpc.checkpoint_messages import (
 )
 from yarnflow.runtime.rpc.messages import CollectAcknowledged, Message, TaskDeployment
 from yarnflow.runtime.taskmanager.chain import RunningChain
+from yarnflow.runtime.taskmanager.in_flight import Current
 from yarnflow.runtime.taskmanager.task_checkpoints import TaskCheckpoints
 from yarnflow.runtime.taskmanager.task_wiring import TaskServices
 
@@ -60,6 +61,8 @@ class TaskControl:
         partitions: what leaves the task.
         task_input: what comes.
         open_channels: number of channels of each input.
+        call_soon: of the task.
+        current: what the task has taken and not processed, by input.
 
     Attributes:
         phase: how far the task has come.
@@ -73,12 +76,18 @@ class TaskControl:
         partitions: Sequence[Partition],
         task_input: TaskInput,
         open_channels: Counter[int],
+        call_soon: Callable[[Callable[[], None]], None],
+        current: Current,
     ) -> None:
         self.phase = Phase.READING
         self._chain = chain
         self._partitions = partitions
         self._valve = WatermarkValve(len(task_input.channels))
-        self._checkpoints = TaskCheckpoints(deployment, services, chain, partitions, task_input)
+        self._checkpoints = TaskCheckpoints(
+            deployment, services, chain, partitions, task_input, call_soon, current
+        )
+        self.tick = self._checkpoints.tick
+        self.deadline = self._checkpoints.deadline
         #: Channels of each input whose data has not ended.
         self._open_channels = open_channels
         #: A savepoint that suspends the job, or that waits until its drained input has been processed.

@@ -161,6 +161,7 @@ class Slot:
         exchange: Exchange = Exchange.PIPELINED,
         checkpoints: CheckpointPlan | None = None,
         restore: TaskRestore | None = None,
+        config: dict[str, str] | None = None,
     ) -> Task:
         """Start one task.
 
@@ -172,6 +173,7 @@ class Slot:
             exchange: of all of its edges.
             checkpoints: how they are taken.
             restore: what it starts from.
+            config: of the job.
         """
         deployment = TaskDeployment(
             JOB, "job", JOB, name, name, 0, 1, 128, 0,
@@ -186,7 +188,7 @@ class Slot:
                                 tuple(Channel(f"{edge}:{name}:{other}", self.address, 0) for other in others))
                 for edge, rule, others in outputs
             ),
-            checkpoints=checkpoints, restore=restore,
+            config=config or {}, checkpoints=checkpoints, restore=restore,
         )  # fmt: skip
         task = Task(deployment, self.services, {"who": "me"})
         task.start()
