@@ -99,7 +99,8 @@ def task_restore(checkpoint: CompletedCheckpoint, vertex: JobVertex, index: int)
                 },
             )
             for operator in found
-            if operator.subtasks
+            # Also without state: a source that had been read to its end must not begin again.
+            if operator.subtasks or operator.all_ended
         },
         ended=len(found) == len(vertex.operators) and all(operator.all_ended for operator in found),
     )

@@ -138,9 +138,10 @@ class SourceOperator(StreamOperator):
         self.ended = False
 
     def restore(self, restored: RestoredOperator) -> None:
+        if restored.restore is None:
+            return  # the checkpoint does not know this source
+        # A subtask that took no checkpoint after its end has stored nothing.
         states: list[Any] = restored.items(STATE, StateKind.UNION)
-        if not states:
-            return
         other = next((state.source for state in states if state.source != type(self._source).__qualname__), None)
         if other is not None:
             raise RestoreError(

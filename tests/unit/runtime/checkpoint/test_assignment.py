@@ -61,6 +61,13 @@ def test_a_task_has_ended_when_all_of_it_had(ended, expected):
     assert task_restore(stored, vertex("k", "new", parallelism=3), 0).ended is False
 
 
+def test_an_operator_that_ended_without_state_is_known_all_the_same():
+    stored = checkpoint(OperatorCheckpoint("s", None, "source", "v", 2, 128, {}, ended=(0, 1)))
+    restore = task_restore(stored, vertex("s", "new", parallelism=3), 0)
+    assert restore.operators["s"].states == {}
+    assert restore.ended is False
+
+
 def test_unclaimed_state_is_refused_with_names_and_a_way_out():
     stored = checkpoint(keyed_operator("k", 1), keyed_operator("gone", 1, uid="sessions"))
     with pytest.raises(RestoreError, match=r"'op gone' \(uid 'sessions'\).*-n"):

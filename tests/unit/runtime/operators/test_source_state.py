@@ -18,7 +18,7 @@ from yarnflow.functions.connectors.number_sequence import NumberSequenceSource
 from yarnflow.functions.runtime_context import RuntimeContext
 from yarnflow.functions.source import Source
 from yarnflow.graph.operators import Operator, SourceSpec
-from yarnflow.runtime.checkpoint.handles import StateKind
+from yarnflow.runtime.checkpoint.handles import OperatorRestore, StateKind
 from yarnflow.runtime.network.elements import MAX_WATERMARK
 from yarnflow.runtime.operators.base import OperatorContext
 from yarnflow.runtime.operators.source import SourceOperator
@@ -32,7 +32,7 @@ class Restored(RestoredOperator):
     """What all subtasks stored, as every subtask gets it (StateKind.UNION)."""
 
     def __init__(self, stored: list[bytes]) -> None:
-        super().__init__(None, "", 0, 1, range(0), 1)
+        super().__init__(OperatorRestore(1, {}), "", 0, 1, range(0), 1)
         self.stored = stored
 
     def items(self, name: str, kind: StateKind = StateKind.SPLIT) -> list[Any]:
@@ -50,6 +50,7 @@ class Subtask:
         index: int = 0,
         parallelism: int = 1,
         stored: list[bytes] | None = None,
+        restored: RestoredOperator | None = None,
     ) -> None:
         self.rows: list[Any] = []
         self.watermarks: list[int] = []
@@ -64,7 +65,9 @@ class Subtask:
         self.operator.emit = lambda batch: self.rows.extend(batch.rows)  # type: ignore[union-attr]
         self.operator.emit_watermark = self.watermarks.append
         if stored is not None:
-            self.operator.restore(Restored(stored))
+            restored = Restored(stored)
+        if restored is not None:
+            self.operator.restore(restored)
         self.operator.open()
 
     def poll(self, times: int = 1000) -> None:
@@ -114,6 +117,19 @@ def test_a_subtask_that_had_read_everything_reads_nothing_more() -> None:
     after.poll()
     assert after.operator.ended
     assert after.rows == []
+
+
+def test_a_source_that_ended_before_a_savepoint_without_state_reads_nothing_more() -> None:
+    after = Subtask(CollectionSource([1]), stored=[])
+    after.poll()
+    assert after.rows == []
+
+
+def test_a_source_that_is_new_in_a_restored_job_begins() -> None:
+    restored = RestoredOperator(None, "", 0, 1, range(0), 7)
+    after = Subtask(CollectionSource([1]), restored=restored)
+    after.poll()
+    assert after.rows == [1]
 
 
 def test_the_source_is_not_asked_for_splits_again() -> None:
