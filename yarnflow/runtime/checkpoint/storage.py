@@ -32,10 +32,11 @@ def publish(checkpoint: CompletedCheckpoint) -> CompletedCheckpoint:
     """
     paths = {path: _relative(checkpoint, path) for path in files_of(checkpoint.operators)}
     if checkpoint.savepoint:
-        outside = [path for path, relative in paths.items() if relative == path or relative.startswith("../")]
+        directory = checkpoint.directory
+        outside = [path for path in paths if not below(directory, resolve(directory, path))]
         for number, path in enumerate(sorted(outside)):
             paths[path] = f"copied-{number}"
-            _copy(resolve(checkpoint.directory, path), f"{checkpoint.directory}/{paths[path]}")
+            _copy(resolve(directory, path), f"{directory}/{paths[path]}")
     published = replace(
         checkpoint,
         operators=tuple(

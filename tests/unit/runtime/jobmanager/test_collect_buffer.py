@@ -74,3 +74,64 @@ def test_what_it_has_seen_cannot_be_taken_back():
     buffer.add(rows(0, "old"))
     buffer.fetch(0, False)
     assert not buffer.forget(["old"])
+
+
+# -- with checkpoints ------------------------------------------------------------------------------------
+
+
+def tagged(sequence: int, checkpoint: int, execution: str = "e") -> CollectedRows:
+    return CollectedRows("job", "c", execution, sequence, bytes([sequence]), checkpoint)
+
+
+def test_records_wait_for_the_checkpoint_behind_them():
+    buffer = CollectBuffer(checkpointed=True)
+    for sequence, checkpoint in enumerate((0, 0, 1)):
+        buffer.add(tagged(sequence, checkpoint))
+    assert buffer.empty
+    assert buffer.acknowledge() == [("e", 2)], "at once: the barrier waits behind them"
+    buffer.release(1)
+    assert buffer.fetch(0, False).batches == (b"\0", b"\1")
+    buffer.release(2)
+    assert buffer.fetch(1, False).batches == (b"\2",)
+
+
+def test_records_of_a_complete_checkpoint_that_come_late_do_not_wait():
+    buffer = CollectBuffer(checkpointed=True)
+    buffer.release(3)
+    buffer.add(tagged(0, 2))
+    buffer.add(tagged(1, 3))
+    assert buffer.fetch(0, False).batches == (b"\0",)
+
+
+def test_a_restart_takes_back_what_was_held_and_nothing_else():
+    buffer = CollectBuffer(checkpointed=True)
+    buffer.add(tagged(0, 0))
+    buffer.release(1)
+    buffer.add(tagged(1, 1))
+    buffer.add(tagged(5, 1, "other"))
+    assert buffer.fetch(0, False).batches == (b"\0",)
+    assert buffer.forget(["e"]), "the successors repeat nothing that the client has seen"
+    buffer.add(tagged(0, 1, "e2"))
+    buffer.release(2)
+    assert buffer.fetch(1, False).batches == (b"\5", b"\0")
+
+
+def test_the_end_of_the_job_releases_everything():
+    buffer = CollectBuffer(checkpointed=True)
+    buffer.add(tagged(0, 7))
+    buffer.release(None)
+    page = buffer.fetch(0, True)
+    assert page.batches == (b"\0",)
+    assert page.ended
+
+
+def test_a_client_that_does_not_fetch_slows_workers_down(monkeypatch):
+    monkeypatch.setattr(collect_buffer, "WAITING_BYTES", 10)
+    buffer = CollectBuffer(checkpointed=True)
+    buffer.add(CollectedRows("job", "c", "e", 0, bytes(20), 0))
+    assert buffer.acknowledge() == [("e", 0)]
+    buffer.release(1)
+    buffer.add(tagged(1, 1))
+    assert buffer.acknowledge() == []
+    buffer.fetch(0, False)
+    assert buffer.acknowledge() == [("e", 1)]
