@@ -207,6 +207,8 @@ class EventTime:
             self._next_tick = self._clock()
         elif generator.ticking:
             self._plan_tick()
+        if self.idle:
+            self._combine()
         return added
 
     def remove(self, name: str) -> None:

@@ -298,10 +298,11 @@ def test_an_operator_without_splits_is_idle_after_a_while() -> None:
     time, out, clock = event_time(MONOTONOUS.with_idleness(Duration.of_seconds(1)))
     advance(time, clock, 1000)
     assert out == [IDLE]
-    time.add("one")
-    advance(time, clock, 10)
+    one = time.add("one")
+    assert out == [IDLE, ACTIVE]
+    time.pass_on(one, batch(5))
     time.finish()
-    assert out == [IDLE, ACTIVE, MAX_WATERMARK]
+    assert out == [IDLE, ACTIVE, [5], MAX_WATERMARK]
 
 
 def test_a_restored_split_goes_on_where_it_was() -> None:
