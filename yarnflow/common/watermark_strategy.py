@@ -79,7 +79,7 @@ class WatermarkOutput(ABC):
 
     @abstractmethod
     def mark_idle(self) -> None:
-        """Do not hold others back, until the next watermark or record."""
+        """Do not hold others back, until the next watermark."""
 
     @abstractmethod
     def mark_active(self) -> None:
