@@ -93,11 +93,32 @@ def read_block(block: StateBlock, directory: str) -> Iterator[Rows]:
         with system.open_read(path, block.offset) as stream:
             yield from _batches(stream)
     except (FileMissingError, PathIsDirectoryError) as error:
+        raise _missing(block, uri) from error
+
+
+def read_schema(block: StateBlock, directory: str) -> pa.Schema:
+    """The schema of a block, which is not checked. Raises as `read_block`."""
+    if not block.path:
+        return pa.ipc.read_schema(pa.py_buffer(block.data))
+    uri = resolve(directory, block.path)
+    system, path = fs.get(uri)
+    try:
+        with system.open_read(path, block.offset) as stream, pa.PythonFile(stream, mode="r") as source:
+            return pa.ipc.read_schema(source)
+    except (FileMissingError, PathIsDirectoryError) as error:
+        raise _missing(block, uri) from error
+    except pa.ArrowInvalid as error:
         raise CheckpointCorruptedError(
-            f"the checkpoint file {uri} is missing, which holds state {block.name!r}: use another checkpoint or "
-            "savepoint",
-            uri,
+            f"the checkpoint file {uri} is damaged: {error}. Use another checkpoint or savepoint", uri
         ) from error
+
+
+def _missing(block: StateBlock, uri: str) -> CheckpointCorruptedError:
+    return CheckpointCorruptedError(
+        f"the checkpoint file {uri} is missing, which holds state {block.name!r}: use another checkpoint or "
+        "savepoint",
+        uri,
+    )
 
 
 def _batches(stream: BinaryIO) -> Iterator[Rows]:
