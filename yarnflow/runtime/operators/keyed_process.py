@@ -163,25 +163,20 @@ class KeyedProcessOperator(ProcessOperator):
         backend, key, call = self.backend, self._keys[input_index], self._calls[input_index]
         context = self.record_context
         rows: list[Any] = []
-        stamps: list[int] = []
-        extend, stamp = rows.extend, stamps.append
+        ends: list[int] = []
+        extend, end = rows.extend, ends.append
         record = results = None
         try:
-            for record, time in zip(records, times, strict=True):
+            for record, context.element_timestamp in zip(records, times, strict=True):
                 backend.current_key = key(record)
-                context.element_timestamp = time
                 results = call(record, context)
                 if results is not None:
                     extend(results)
-                    new = len(rows) - len(stamps)
-                    if new == 1:
-                        stamp(time)
-                    elif new:
-                        stamps += [time] * new
+                end(len(rows))
         except TypeError as error:
             self._explain(error, results, record, input_index)
             raise
-        self.hand_on(rows, stamps)
+        self.hand_on(rows, _stamps(times, ends))
 
     def _explain(self, error: TypeError, results: Any, record: Any, input_index: int) -> None:
         check_key(self.operator.name, error, self.backend.current_key, record)
@@ -227,6 +222,19 @@ class KeyedProcessOperator(ProcessOperator):
             raise
         backend.current_key = KeyedStateBackend.NO_KEY
         self.hand_on(rows, stamps)
+
+
+def _stamps(times: list[int], ends: list[int]) -> list[int]:
+    """The time of each result, when `ends` says how many results there were after each record."""
+    if ends == list(range(1, len(times) + 1)):  # the usual case: one each
+        return times
+    stamps: list[int] = []
+    before = 0
+    for time, end in zip(times, ends, strict=True):
+        if end != before:
+            stamps += [time] * (end - before)
+            before = end
+    return stamps
 
 
 def _ignore_timer(timestamp: int, context: Any) -> None:
