@@ -39,7 +39,7 @@ from yarnflow.runtime.state.snapshot import TaskSnapshot
 
 #: Names under which state is stored.
 CONTENTS = "window-contents"
-_WATERMARK = "window-watermark"
+WATERMARK = "window-watermark"
 
 #: Flink's name of the metric.
 LATE_METRIC = "numLateRecordsDropped"
@@ -124,7 +124,7 @@ class WindowingOperator(ProcessOperator):
         self.backend.restore(restored)
         # Records that were late before stay late, and windows that have fired do not fire again. Barriers are
         # aligned, so all former subtasks stored the same watermark; should they not, the least one is safe.
-        watermarks = restored.items(_WATERMARK, StateKind.UNION)
+        watermarks = restored.items(WATERMARK, StateKind.UNION)
         if watermarks:
             self.watermark = min(watermarks)
 
@@ -146,7 +146,7 @@ class WindowingOperator(ProcessOperator):
         super().snapshot(snapshot)
         operator_id = self.operator.operator_id
         self.backend.snapshot(snapshot, operator_id)
-        snapshot.add_list(operator_id, _WATERMARK, [self.watermark], StateKind.UNION)
+        snapshot.add_list(operator_id, WATERMARK, [self.watermark], StateKind.UNION)
 
     def checkpoint_completed(self, checkpoint_id: int) -> None:
         self.backend.checkpoint_completed(checkpoint_id)

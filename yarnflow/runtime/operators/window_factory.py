@@ -23,6 +23,11 @@ def make_window(operator: Operator, context: OperatorContext) -> StreamOperator:
     """Make the running operator."""
     spec = operator.spec
     assert isinstance(spec, WindowSpec)
+    if spec.aggregates:
+        # pyarrow is only loaded in workers that run columnar operators.
+        from yarnflow.runtime.operators.columnar_window import ColumnarWindowOperator
+
+        return ColumnarWindowOperator(operator, context)
     # Exact types: what derives from them may do otherwise.
     shared = _SHARED.get(type(spec.assigner))
     if shared is None or spec.evictor is not None or type(spec.trigger) not in (type(None), shared):

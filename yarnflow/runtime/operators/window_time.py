@@ -11,6 +11,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, MutableMapping
 from heapq import heappop, heappush
+from itertools import compress, groupby
+from operator import itemgetter
 from typing import Any
 
 from yarnflow.functions.batch import Batch, RowBatch
@@ -61,27 +63,31 @@ class TimeWindowsOperator(WindowingOperator):
         rows = batch.rows
         if not rows:
             return
-        if not self.in_event_time:
-            self._advance_clock()
-            times = [self.now + 1] * len(rows)
-        else:
+        if self.in_event_time:
             times = self.needs_time(batch)
-        for start, records in by_pane(rows, times, self.offset, self.pane):
-            end = self.last_window(start) + self.size
-            if end <= start:
-                self._between_windows(start, records, times)
-            elif end - 1 + self.lateness <= self.now:
-                self.late(records, [time for time in times if start <= time < start + self.pane])
-            else:
-                self.take(start, records)
+            oldest = min(times)
+            if oldest + self.lateness <= self.now:
+                rows, times = self._without_late(rows, times)
+            # Where each record gives a result at once, these must come in the order of the records.
+            group = by_run if self.lateness and oldest <= self.now else by_pane
+        else:
+            self._advance_clock()
+            times, group = [self.now + 1] * len(rows), by_pane
+        for start, records in group(rows, times, self.offset, self.pane):
+            self.take(start, records)
         self.emit_results()
 
-    def _between_windows(self, start: int, records: list[Any], times: list[int]) -> None:
-        """The slide is larger than the size, and these records belong to no window; old ones count as late."""
-        stamps = [time for time in times if start <= time < start + self.pane]
-        old = [at for at, time in enumerate(stamps) if time + self.lateness <= self.now]
-        if old:
-            self.late([records[at] for at in old], [stamps[at] for at in old])
+    def _without_late(self, rows: list[Any], times: list[int]) -> tuple[list[Any], list[int]]:
+        """The records of which a window is left, or that never had one."""
+        limit = self.now - self.lateness
+        late = [
+            time <= limit and time - (time - self.offset) % self.slide + self.size - 1 <= limit for time in times
+        ]
+        if any(late):
+            self.late(list(compress(rows, late)), list(compress(times, late)))
+            left = [not item for item in late]
+            return list(compress(rows, left)), list(compress(times, left))
+        return rows, times
 
     def last_window(self, pane: int) -> int:
         """Start of the last window that holds the pane."""
@@ -175,8 +181,17 @@ class TimeWindowsOperator(WindowingOperator):
         self.windows.drop(window)
 
 
+def by_run(rows: list[Any], times: list[int], offset: int, pane: int) -> Iterable[tuple[int, list[Any]]]:
+    """As `by_pane` for records that follow each other, so that a pane may come several times."""
+    starts = [time - (time - offset) % pane for time in times]
+    for start, run in groupby(zip(starts, rows, strict=True), itemgetter(0)):
+        yield start, [record for _, record in run]
+
+
 def by_pane(rows: list[Any], times: list[int], offset: int, pane: int) -> Iterable[tuple[int, list[Any]]]:
     """Group records by pane, in order within each: (start of the pane, its records)."""
+    if not rows:
+        return ()
     first = times[0] - (times[0] - offset) % pane
     if sorted(times) == times:  # a few ns per record, and most streams are in order
         if times[-1] < first + pane:

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.runtime.operators.harness import Harness
 from yarnflow.common.constants import MAX_LONG_VALUE
+from yarnflow.functions.batch import RowBatch
+from yarnflow.functions.columns import to_columns
+from yarnflow.functions.expressions import col, count, window_end, window_start
 from yarnflow.functions.output_tag import OutputTag
 from yarnflow.functions.user_functions import AggregateFunction
 from yarnflow.functions.windows.count_windows import CountSlidingWindowAssigner, CountTumblingWindowAssigner
@@ -25,6 +28,7 @@ from yarnflow.functions.windows.triggers import EventTimeTrigger
 from yarnflow.functions.windows.window_functions import ProcessWindowFunction
 from yarnflow.graph.operators import WindowSpec
 from yarnflow.runtime.network.elements import MAX_WATERMARK, MIN_WATERMARK
+from yarnflow.runtime.operators.columnar_window import ColumnarWindowOperator
 from yarnflow.runtime.operators.window_operator import WindowOperator
 from yarnflow.runtime.operators.window_sliding import SlidingPanesOperator
 from yarnflow.runtime.operators.window_time import TimeWindowsOperator
@@ -81,7 +85,7 @@ def plans(draw: st.DrawFn) -> Plan:
     return Plan(steps, draw(st.integers(1, 8)), draw(st.none() | st.integers(0, len(steps))))
 
 
-def run(spec: WindowSpec, plan: Plan, operator_class: type) -> tuple[list[Any], list[Any]]:
+def run(spec: WindowSpec, plan: Plan, operator_class: type, columns: bool = False) -> tuple[list[Any], list[Any]]:
     """Main output as (key, numbers, time) and late records of the operator."""
     found: list[Any] = []
     late: list[Any] = []
@@ -91,7 +95,8 @@ def run(spec: WindowSpec, plan: Plan, operator_class: type) -> tuple[list[Any], 
 
     def flush() -> None:
         if waiting:
-            harness.send(*(record for record, _ in waiting), times=[time for _, time in waiting])
+            batch = RowBatch([record for record, _ in waiting], [time for _, time in waiting])
+            harness.operator.process_batch(to_columns(batch) if columns else batch, 0)
             waiting.clear()
 
     def take() -> None:
@@ -172,6 +177,52 @@ class Model:
             self.fire(key, start, end)
 
 
+AGGREGATES = (
+    ("count", count()),
+    ("sum", col("f1").sum()),
+    ("low", col("f1").min()),
+    ("high", (col("f1") * 1.0).max()),
+    ("mean", col("f1").mean()),
+    ("start", window_start()),
+    ("end", window_end()),
+)
+
+
+@pytest.mark.parametrize("columns", [False, True])
+@settings(deadline=None)
+@given(plan=plans(), size=st.integers(1, 20), slide=st.integers(1, 24), lateness=st.sampled_from([0, 0, 7]))
+def test_aggregates_on_columns(columns: bool, plan: Plan, size: int, slide: int, lateness: int) -> None:
+    """Records that come after the end of a window give a result per batch, so these batches are of one record."""
+    plan = replace(plan, batch=1) if lateness else plan
+    model = Model(lateness)
+    for step in plan.steps:
+        if step[0] == "watermark":
+            model.advance(step[1])
+        else:
+            model.fixed(*step[1:], size, slide, 0)
+    model.advance(MAX_WATERMARK)
+    for key in ("f0", 0, None):
+        spec = WindowSpec(key, SlidingEventTimeWindows(size, slide), late_tag=LATE, aggregates=AGGREGATES)
+        spec = replace(spec, allowed_lateness=lateness)
+        found, late = run(spec, plan, ColumnarWindowOperator, columns)
+        assert Counter(late) == Counter(model.late)
+        if key is not None:
+            assert Counter(found) == Counter(
+                (
+                    *(key, len(numbers), sum(numbers), min(numbers), float(max(numbers))),
+                    *(sum(numbers) / len(numbers), time + 1 - size, time + 1, time),
+                )
+                for key, numbers, time in model.found
+            )
+        elif not lateness:
+            windows: dict[int, list[int]] = defaultdict(list)
+            for _, numbers, time in model.found:
+                windows[time] += numbers
+            assert {(row[0], row[1], row[-1]) for row in found} == {
+                (len(numbers), sum(numbers), time) for time, numbers in windows.items()
+            }
+
+
 def check(spec: WindowSpec, plan: Plan, operator_class: type, model: Model, take: Any) -> None:
     for step in plan.steps:
         if step[0] == "watermark":
@@ -193,6 +244,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("general", [False, True])
+@settings(deadline=None)
 @given(plan=plans(), size=st.integers(1, 20), offset=st.integers(0, 19), lateness=st.sampled_from([0, 0, 7]))
 def test_tumbling(kind: str, general: bool, plan: Plan, size: int, offset: int, lateness: int) -> None:
     offset %= size
@@ -208,7 +260,8 @@ def test_tumbling(kind: str, general: bool, plan: Plan, size: int, offset: int, 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("general", [False, True])
-@given(plan=plans(), size=st.integers(1, 20), slide=st.integers(1, 24), lateness=st.sampled_from([0, 0, 7]))
+@settings(deadline=None)
+@given(plan=plans(), size=st.integers(1, 30), slide=st.integers(1, 12), lateness=st.sampled_from([0, 0, 7]))
 def test_sliding(kind: str, general: bool, plan: Plan, size: int, slide: int, lateness: int) -> None:
     spec = replace(KINDS[kind], assigner=SlidingEventTimeWindows(size, slide), allowed_lateness=lateness)
     operator: type = TimeWindowsOperator
@@ -221,6 +274,7 @@ def test_sliding(kind: str, general: bool, plan: Plan, size: int, slide: int, la
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None)
 @given(plan=plans(), gap=st.integers(1, 10), lateness=st.sampled_from([0, 7]))
 def test_sessions(kind: str, plan: Plan, gap: int, lateness: int) -> None:
     spec = replace(KINDS[kind], assigner=EventTimeSessionWindows(gap), allowed_lateness=lateness)
@@ -229,6 +283,7 @@ def test_sessions(kind: str, plan: Plan, gap: int, lateness: int) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None)
 @given(plan=plans(), size=st.integers(1, 6), slide=st.integers(1, 7))
 def test_count_windows(kind: str, plan: Plan, size: int, slide: int) -> None:
     assigner: Any = (
