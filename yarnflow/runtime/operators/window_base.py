@@ -317,8 +317,8 @@ def _caller(function: Any, context: WindowContext) -> Call:
     return process_all
 
 
-def _method(function: Any) -> str:
-    return "apply" if isinstance(function, (WindowFunction, AllWindowFunction)) else "process"
+def _method(function: Any) -> Any:
+    return function.apply if isinstance(function, (WindowFunction, AllWindowFunction)) else function.process
 
 
 def _overrides_clear(function: Any) -> bool:

@@ -26,10 +26,11 @@ class Stored:
 
     def __init__(self, snapshot: TaskSnapshot) -> None:
         self.id = snapshot.checkpoint_id
-        self.keyed = {
-            (part.name, part.kind): (pickle.dumps([tuple(chunk) for chunk in part.chunks()]), part.details)
-            for part in snapshot.keyed
-        }
+        self.keyed = {}
+        for part in snapshot.keyed:
+            read = (part.freeze() if part.freeze is not None else None) or part.chunks
+            stored = pickle.dumps([tuple(chunk) for chunk in read()])
+            self.keyed[part.name, part.kind] = stored, part.details
         self.lists = {(part.name, part.kind): pickle.dumps(part.items) for part in snapshot.lists}
 
     @property
@@ -61,9 +62,8 @@ class MemoryRestore(RestoredOperator):
         return chunks
 
     def details(self, name: str) -> dict[str, str]:
-        return next(
-            details for one in self.stored for (known, _), (_, details) in one.keyed.items() if known == name
-        )
+        found = (one.keyed.items() for one in self.stored)
+        return next((details for items in found for (known, _), (_, details) in items if known == name), {})
 
     def list_names(self, kind: StateKind = StateKind.SPLIT) -> list[str]:
         return sorted({name for one in self.stored for name, of_kind in one.lists if of_kind is kind})
@@ -141,7 +141,8 @@ class Harness:
         """A checkpoint."""
         subtask, parallelism = self._where
         groups = key_groups_of(subtask, parallelism, MAX_PARALLELISM)
-        snapshot = TaskSnapshot(checkpoint_id, False, MAX_PARALLELISM, (groups[0], groups[-1]))
+        # As for a savepoint: whole, whatever the backend.
+        snapshot = TaskSnapshot(checkpoint_id, True, MAX_PARALLELISM, (groups[0], groups[-1]))
         self.operator.prepare_snapshot()
         self.operator.snapshot(snapshot)
         return Stored(snapshot)
