@@ -112,6 +112,7 @@ def test_rows_with_names_and_plain_values_come_back() -> None:
         assert again.rows() == whole.rows()[len(rows) :]
 
 
+@pytest.mark.parametrize("backend", ["hashmap", "rocksdb"])
 @pytest.mark.parametrize("parallelism", [1, 3])
 @pytest.mark.parametrize(
     "spec",
@@ -120,18 +121,21 @@ def test_rows_with_names_and_plain_values_come_back() -> None:
         AggregateSpec("count", 0, lambda row: row[0], final_only=True),
     ],
 )
-def test_reductions_come_back_at_any_parallelism(spec: OperatorSpec, parallelism: int) -> None:
+def test_reductions_come_back_at_any_parallelism(spec: OperatorSpec, parallelism: int, backend: str) -> None:
+    config = {"state.backend.type": backend}
     stored: list[Stored] = []
     keys = [f"key{number}" for number in range(30)]
     for subtask in range(2):
-        harness = Harness(spec, subtask=subtask, parallelism=2)
+        harness = Harness(spec, subtask=subtask, parallelism=2, config=config)
         own = [(key, 1) for key in keys if subtask_for_key(key, 2, MAX_PARALLELISM) == subtask]
         harness.send(*own)
         harness.send(*own)
         stored.append(harness.snapshot())
+        harness.operator.close()
     found = []
     for subtask in range(parallelism):
-        found += Harness(spec, subtask=subtask, parallelism=parallelism, restored=stored).finish()
+        again = Harness(spec, subtask=subtask, parallelism=parallelism, restored=stored, config=config)
+        found += again.finish()
     assert sorted(found) == [(key, 2) for key in sorted(keys)]
 
 

@@ -212,23 +212,27 @@ class EveryState(KeyedProcessFunction):
         yield ctx.get_current_key(), timestamp, list(self.items.get()), dict(self.map.items()), self.sum.get()
 
 
+@pytest.mark.parametrize("backend", ["hashmap", "rocksdb"])
 @pytest.mark.parametrize("parallelism", [1, 2, 3])
-def test_state_and_timers_come_back_at_any_parallelism(parallelism: int) -> None:
+def test_state_and_timers_come_back_at_any_parallelism(parallelism: int, backend: str) -> None:
+    config = {"state.backend.type": backend}
     stored: list[Stored] = []
     keys = [f"key{number}" for number in range(20)]
     for subtask in range(2):
-        harness = keyed(EveryState(), subtask=subtask, parallelism=2)
+        harness = keyed(EveryState(), subtask=subtask, parallelism=2, config=config)
         own = [key for key in keys if subtask_for_key(key, 2, MAX_PARALLELISM) == subtask]
         harness.send(*((key, number) for number in (1, 2) for key in own))
         stored.append(harness.snapshot())
         assert stored[-1].names == {"items", "map", "sum", "event-time", "processing-time"}
+        harness.operator.close()
     event, processing = [], []
     for subtask in range(parallelism):
-        harness = keyed(EveryState(), subtask=subtask, parallelism=parallelism, restored=stored)
+        harness = keyed(EveryState(), subtask=subtask, parallelism=parallelism, restored=stored, config=config)
         harness.watermark(MAX_WATERMARK)
         event += harness.rows()
         harness.clock(3000)
         processing += harness.rows()
+        harness.operator.close()
     contents = ([1, 2], {1: 1, 2: 4}, 3)
     assert sorted(event) == [(key, time, *contents) for key in sorted(keys) for time in (1001, 1002)]
     assert sorted(processing) == [(key, 2000, *contents) for key in sorted(keys)]
