@@ -105,3 +105,18 @@ def test_an_aligned_source_waits_for_the_slower_one(cluster, tmp_path):
     gate.touch()
     client.get_job_execution_result().result()
     assert reached() == last
+
+
+@pytest.mark.parametrize("drain", [False, True])
+def test_only_a_drained_job_fires_its_timers_when_it_is_stopped(cluster, tmp_path, drain):
+    env = StreamExecutionEnvironment.get_execution_environment()
+    folder = tmp_path / "out"
+    folder.mkdir()
+    source = ScriptedSource([At(1000, 1), At(5000, 2)], [At(3000, 3)], bounded=False)
+    alarms(env, source, WatermarkStrategy.no_watermarks()).map(Touch(folder)).print()
+    client = env.execute_async("stopped")
+    eventually(lambda: len(list(folder.iterdir())) == 3)
+    client.stop_with_savepoint(drain, str(tmp_path)).result()
+    client.get_job_execution_result().result()
+    timers = {path.name for path in folder.iterdir() if path.name.startswith("timer")}
+    assert timers == ({"timer-1000", "timer-3000", "timer-5000"} if drain else set())
