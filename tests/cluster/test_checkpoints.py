@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ pytestmark = pytest.mark.cluster
 
 COUNT = 20_000
 KEYS = 50
+EXPECTED = [(key, count) for key in range(KEYS) for count in range(1, COUNT // KEYS + 1)]
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +60,11 @@ class Fault(MapFunction):
     """Does something bad to its worker, once per place, but not before a checkpoint is complete that was taken
     since the last one; until then records come slowly."""
 
-    def __init__(self, folder: Path, kind: str, places: Iterable[int]) -> None:
+    def __init__(
+        self, folder: Path, kind: str, places: Iterable[int], key: Callable[[Any], int] = lambda value: value
+    ) -> None:
         self._folder = str(folder)
+        self._key = key
         self._kind = kind
         self._places = sorted(places)
 
@@ -69,15 +73,21 @@ class Fault(MapFunction):
         self._left = self._places[done:]
         self._before = self._checkpoints()
 
-    def map(self, value: int) -> int:
-        if self._left and value >= self._left[0]:
+    def map(self, value: Any) -> Any:
+        if self._left and self._key(value) >= self._left[0]:
             time.sleep(0.001)
-            if self._checkpoints() - self._before:
-                open(f"{self._folder}/fault-{self._left.pop(0)}", "x").close()
+            if self._checkpoints() - self._before and self._first(self._left.pop(0)):
                 if self._kind == "raise":
                     raise ValueError(f"the fault at {value}")
                 os.kill(os.getpid(), signal.SIGKILL if self._kind == "kill" else signal.SIGSTOP)
         return value
+
+    def _first(self, place: int) -> bool:
+        try:
+            os.close(os.open(f"{self._folder}/fault-{place}", os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return False  # another subtask was faster
+        return True
 
     def _checkpoints(self) -> set[str]:
         return {str(path) for path in Path(self._folder).glob("checkpoints/*/chk-*/_metadata")}
@@ -110,7 +120,37 @@ def test_records_count_exactly_once(cluster: MiniCluster, tmp_path: Path, kind: 
     env.set_parallelism(parallelism)
     results = counted(env, Fault(tmp_path, kind, [COUNT // 3, COUNT // 2]))
     assert (tmp_path / f"fault-{COUNT // 3}").exists()
-    assert sorted(results) == [(key, count) for key in range(KEYS) for count in range(1, COUNT // KEYS + 1)]
+    assert sorted(results) == EXPECTED
+
+
+class Slow(MapFunction):
+    """Takes a while, so that records pile up before it."""
+
+    def map(self, value: Any) -> Any:
+        time.sleep(0.0002)
+        return value
+
+
+@pytest.mark.parametrize("timeout", ["0 ms", "100 ms"])
+@pytest.mark.parametrize("kind", ["raise", "kill"])
+def test_unaligned_checkpoints_under_backpressure(
+    cluster: MiniCluster, tmp_path: Path, kind: str, timeout: str
+) -> None:
+    env = environment(
+        tmp_path,
+        **{
+            "execution.checkpointing.unaligned.enabled": "true",
+            "execution.checkpointing.aligned-checkpoint-timeout": timeout,
+        },
+    )
+    env.set_parallelism(2)
+    numbers = env.from_source(NumberSequenceSource(1, COUNT), WatermarkStrategy.no_watermarks(), "numbers")
+    pairs = numbers.map(lambda value: (value % KEYS, value)).rebalance().map(Slow())
+    counted = pairs.key_by(lambda pair: pair[0]).process(Counter())
+    last = counted.map(Fault(tmp_path, kind, [COUNT // KEYS // 3, COUNT // KEYS // 2], key=lambda pair: pair[1]))
+    with last.execute_and_collect() as results:
+        assert sorted(results) == EXPECTED
+    assert len(list(tmp_path.glob("fault-*"))) == 2
 
 
 def test_at_least_once_loses_nothing(cluster: MiniCluster, tmp_path: Path) -> None:

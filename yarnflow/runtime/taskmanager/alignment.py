@@ -106,32 +106,45 @@ class Alignment:
         return None
 
     def trigger(self, barrier: CheckpointBarrier) -> list[AlignmentEffect]:
-        """A source, which has no channels, is told to take a checkpoint."""
-        return self.barrier(-1, barrier)
+        """The task is told to take a checkpoint: it is a source, or all of its producers have ended, though their
+        ends may not have come through its channels yet."""
+        pending, effects = self._register(barrier)
+        if pending is None:
+            return effects
+        if barrier.unaligned and not pending.taken:
+            effects += self._overtake(pending)
+        return effects + self._settle(pending)
 
     def barrier(self, channel: int, barrier: CheckpointBarrier) -> list[AlignmentEffect]:
         """A barrier has come on a channel."""
-        checkpoint_id = barrier.checkpoint_id
-        pending = self._pending.get(checkpoint_id)
-        effects: list[AlignmentEffect] = []
+        pending, effects = self._register(barrier)
         if pending is None:
-            if checkpoint_id <= self.newest or checkpoint_id in self._aborted:
-                return []
-            if self._exactly_once:
-                for older in list(self._pending):
-                    effects += self._give_up(older, f"the barrier of checkpoint {checkpoint_id} came first")
-            self.newest = checkpoint_id
-            self._aborted = {aborted for aborted in self._aborted if aborted > checkpoint_id}
-            pending = self._pending[checkpoint_id] = _Pending(barrier, set(self._open))
+            return effects
         pending.missing.discard(channel)
         if pending.taken:
-            effects.append(StopRecording(checkpoint_id, channel))
+            effects.append(StopRecording(barrier.checkpoint_id, channel))
         elif barrier.unaligned:
             effects += self._overtake(pending)
         elif self._exactly_once and pending.missing:
             pending.blocked.append(channel)
             effects.append(Block(channel))
         return effects + self._settle(pending)
+
+    def _register(self, barrier: CheckpointBarrier) -> tuple[_Pending | None, list[AlignmentEffect]]:
+        """What is under way for a barrier; None when it means nothing."""
+        checkpoint_id = barrier.checkpoint_id
+        pending = self._pending.get(checkpoint_id)
+        effects: list[AlignmentEffect] = []
+        if pending is None:
+            if checkpoint_id <= self.newest or checkpoint_id in self._aborted:
+                return None, []
+            if self._exactly_once:
+                for older in list(self._pending):
+                    effects += self._give_up(older, f"the barrier of checkpoint {checkpoint_id} came first")
+            self.newest = checkpoint_id
+            self._aborted = {aborted for aborted in self._aborted if aborted > checkpoint_id}
+            pending = self._pending[checkpoint_id] = _Pending(barrier, set(self._open))
+        return pending, effects
 
     def overtake(self) -> list[AlignmentEffect]:
         """The alignment takes too long: go on without."""

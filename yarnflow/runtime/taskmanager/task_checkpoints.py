@@ -132,7 +132,7 @@ class TaskCheckpoints:
     # -- what comes ------------------------------------------------------------------------------------------
 
     def trigger(self, message: TriggerCheckpoint) -> None:
-        """Take a checkpoint at a source."""
+        """Take a checkpoint at a source, or where all producers have ended."""
         timeout = self._aligned_timeout_ms
         barrier = CheckpointBarrier(
             message.checkpoint_id,

@@ -189,8 +189,10 @@ class TaskControl:
 
     def _trigger(self, message: TriggerCheckpoint) -> None:
         source = self._chain.source
-        if source is None or self.phase is Phase.LEAVING:
-            self._checkpoints.decline(message.checkpoint_id, "the task has ended, or is no source")
+        if self.phase is Phase.LEAVING:
+            return  # its end is on the way to the coordinator, who takes another checkpoint then
+        if source is None:
+            self._checkpoints.trigger(message)
             return
         if message.stop is StopMode.DRAIN and self.phase in (Phase.READING, Phase.FINISHING):
             self._stopping = message

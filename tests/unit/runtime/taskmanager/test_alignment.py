@@ -59,6 +59,19 @@ def test_ended_channels_count_as_aligned() -> None:
     assert alignment.barrier(1, barrier(2)) == [Take(barrier(2))]
 
 
+def test_a_trigger_waits_for_the_ends_of_all_channels() -> None:
+    alignment = Alignment(2, True)
+    assert alignment.trigger(barrier(1)) == []
+    assert alignment.ended(0) == []
+    assert alignment.waiting() is None
+    assert alignment.ended(1) == [Take(barrier(1))]
+    assert alignment.trigger(barrier(1)) == []
+    assert alignment.trigger(barrier(2)) == [Take(barrier(2))]
+    unaligned = Alignment(1, True)
+    assert unaligned.trigger(barrier(1, unaligned=True)) == [Take(barrier(1, unaligned=True), (0,))]
+    assert unaligned.ended(0) == [StopRecording(1, 0), AllRecorded(1)]
+
+
 def test_a_newer_barrier_gives_up_an_older_alignment() -> None:
     alignment = Alignment(2, True)
     assert alignment.barrier(0, barrier(1)) == [Block(0)]
