@@ -375,3 +375,8 @@ def _offsets(values: Sequence[Any], dtype: Any) -> Any:
     if offsets[-1] > np.iinfo(dtype).max:
         raise UnfitError
     return offsets.astype(dtype)
+
+
+# With the first list it converts pyarrow imports pandas, if there is one, for 0.2 s: rather now than while a
+# checkpoint is taken.
+pa.array([0])
