@@ -72,7 +72,8 @@ class Target:
             if isinstance(system, LocalFileSystem):
                 self._created.append(resolve(self.directory, self.name))
                 return path
-        handle, self._local = tempfile.mkstemp(prefix="yarnflow-checkpoint-")
+        # The worker's own folder, which is removed with it.
+        handle, self._local = tempfile.mkstemp(prefix=".yarnflow-checkpoint-", dir=os.getcwd())
         os.close(handle)
         return self._local
 

@@ -15,7 +15,7 @@ from yarnflow.errors import CheckpointError, FileSystemError
 from yarnflow.fs.local import LocalFileSystem
 from yarnflow.runtime.checkpoint.handles import StateFile, StateKind
 from yarnflow.runtime.checkpoint.paths import resolve
-from yarnflow.runtime.state import background, forked_writer
+from yarnflow.runtime.state import background, forked_writer, snapshot_target
 from yarnflow.runtime.state.background import PendingWrite, WriteAbortedError, WrittenState, begin_write
 from yarnflow.runtime.state.heap import HashMapStateBackend
 from yarnflow.runtime.state.snapshot import Chunk, FilesPart, KeyedPart, TaskSnapshot
@@ -149,6 +149,33 @@ def test_a_child_can_write_what_travels_inline(children: list[int]) -> None:
     state = finished(begin_write(snapshot_of(heap(100)), "", "0-0", plan()))
     assert entries_of(state) == {n: n for n in range(100)}
     assert len(children) == 1
+
+
+class Remote:
+    """A file system that no child may write to."""
+
+    def __init__(self) -> None:
+        self._files = LocalFileSystem()
+        self.process = os.getpid()
+
+    def __getattr__(self, name: str) -> Any:
+        assert os.getpid() == self.process, "used by a child"
+        return getattr(self._files, name)
+
+
+@pytest.mark.parametrize("entries", [1000, 50_000])
+def test_a_thread_uploads_what_cannot_be_written_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entries: int
+) -> None:
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    remote = Remote()
+    monkeypatch.setattr(snapshot_target.fs, "get", lambda uri: (remote, uri.removeprefix("remote:/")))
+    directory = f"remote:/{tmp_path}/chk-1"
+    state = finished(begin_write(snapshot_of(heap(entries)), directory, "0-0", plan()))
+    assert entries_of(state, directory) == {n: n for n in range(entries)}
+    assert [file.name for file in (tmp_path / "chk-1").iterdir()] == ["0-0"]
+    assert list((tmp_path / "work").iterdir()) == []
 
 
 @pytest.mark.parametrize("entries", [1000, 50_000])
