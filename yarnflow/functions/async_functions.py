@@ -20,9 +20,12 @@ class AsyncFunction(Function, Generic[IN, OUT]):
 
     All coroutines of a subtask run in one event loop in one thread of its own, `timeout` and the predicates of a
     retry strategy too: what they share needs no locks, and clients that belong to an event loop (aiohttp, asyncpg,
-    ...) can be kept in the function. `open` and `close` run in the task's thread, before the loop is started and
-    after it has ended; declared as `async def` (yarnflow's own) they run in the loop, which is where such clients
-    are opened and closed.
+    ...) can be kept in the function. `open` and `close` run in the task's thread, before the first call and when
+    none is under way any more; declared as `async def` (yarnflow's own) they run in the loop, which is where such
+    clients are opened and closed.
+
+    Records that are under way are part of checkpoints and are asked about again after a failure, so a function
+    does not change `value`.
     """
 
     @abstractmethod

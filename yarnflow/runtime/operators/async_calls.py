@@ -7,6 +7,7 @@ back what has ended once per round of the loop.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
 import threading
 from collections.abc import Callable, Coroutine, Sequence
@@ -45,30 +46,37 @@ class LoopThread:
         """Wait for a coroutine that runs in the loop; returns or raises what it does."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
-    def stop(self) -> bool:
-        """Cancel everything and end the thread. False when a coroutine keeps it busy: then it is left alone, and
-        ends with the process."""
-        self.submit(self._cancel_all)
+    def cancel(self) -> bool:
+        """Cancel everything and wait for it. False when that takes too long: a coroutine does not end."""
+        try:
+            asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result(STOP_TIMEOUT)
+        except concurrent.futures.TimeoutError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """End the thread. When a coroutine keeps it busy it is left alone, and ends with the process."""
+        self.submit(self._loop.stop)
         self._thread.join(STOP_TIMEOUT)
-        return not self._thread.is_alive()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_forever()
+            # What was too slow for `cancel`, and that itself.
+            if rest := asyncio.all_tasks(self._loop):
+                for task in rest:
+                    task.cancel()
+                self._loop.run_until_complete(asyncio.gather(*rest, return_exceptions=True))
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         finally:
             self._loop.close()
 
-    def _cancel_all(self) -> None:
-        tasks = asyncio.all_tasks(self._loop)
-        for task in tasks:
-            task.cancel()
-        ending = self._loop.create_task(_settle(tasks))
-        ending.add_done_callback(lambda _: self._loop.stop())
 
-
-async def _settle(tasks: set[asyncio.Task[Any]]) -> None:
+async def _cancel_all() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 

@@ -49,7 +49,6 @@ class AsyncWaitOperator(StreamOperator):
         #: In the queue, not started because the capacity is used up.
         self._waiting: deque[Call] = deque()
         self._started = 0
-        self._opened = False
         self._thread: LoopThread | None = None
         self._calls: Calls | None = None
         declared = operator.output_type
@@ -59,12 +58,10 @@ class AsyncWaitOperator(StreamOperator):
         self._put([Call(record, time) for record, time in restored.items(IN_FLIGHT)])
 
     def open(self) -> None:
-        self._thread = LoopThread(f"async {self.operator.name} ({self.context.subtask_index + 1})")
-        self._opened = True
-        self._call_function("open", self.context.runtime_context)
-        self._calls = Calls(
-            self._thread.loop, self._function, self._spec.timeout / 1000, self._spec.retry, self._hand_over
-        )
+        self._thread = thread = LoopThread(f"async {self.operator.name} ({self.context.subtask_index + 1})")
+        self._call_function(thread, "open", self.context.runtime_context)
+        spec = self._spec
+        self._calls = Calls(thread.loop, self._function, spec.timeout / 1000, spec.retry, self._hand_over)
         self._start_more()
 
     def process_batch(self, batch: Batch, input_index: int) -> None:
@@ -97,14 +94,16 @@ class AsyncWaitOperator(StreamOperator):
         thread, self._thread = self._thread, None
         if thread is None:
             return
+        ended = thread.cancel()
+        if not ended:
+            log.warning(
+                "%s: a coroutine did not end within %s s of being cancelled", self.operator.name, STOP_TIMEOUT
+            )
         try:
-            if self._opened:
-                self._call_function("close", thread=thread)
+            if ended or not inspect.iscoroutinefunction(self._function.close):
+                self._call_function(thread, "close")
         finally:
-            if not thread.stop():
-                log.warning(
-                    "%s: a coroutine did not end within %s s of being cancelled", self.operator.name, STOP_TIMEOUT
-                )
+            thread.stop()
 
     # -- the way in ------------------------------------------------------------------------------------------
 
@@ -180,10 +179,8 @@ class AsyncWaitOperator(StreamOperator):
 
     # -- the function ----------------------------------------------------------------------------------------
 
-    def _call_function(self, method: str, *arguments: Any, thread: LoopThread | None = None) -> None:
+    def _call_function(self, thread: LoopThread, method: str, *arguments: Any) -> None:
         """Call `open` or `close`, in the loop when it is a coroutine."""
         called = getattr(self._function, method)(*arguments)
         if inspect.iscoroutine(called):
-            loop = thread or self._thread
-            assert loop is not None
-            loop.run(called)
+            thread.run(called)

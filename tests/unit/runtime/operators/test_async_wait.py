@@ -22,6 +22,7 @@ from yarnflow.functions.async_retry import (
 from yarnflow.functions.batch import RowBatch
 from yarnflow.functions.runtime_context import RuntimeContext
 from yarnflow.graph.operators import AsyncSpec, Operator
+from yarnflow.runtime.operators import async_calls
 from yarnflow.runtime.operators.async_queue import Call, OrderedQueue, UnorderedQueue
 from yarnflow.runtime.operators.async_wait import IN_FLIGHT, AsyncWaitOperator
 from yarnflow.runtime.operators.base import OperatorContext
@@ -415,6 +416,54 @@ def test_open_and_close_may_be_coroutines_in_the_same_loop(run):
     running.operator.close()
     assert len(function.loops) == 3
     assert len(set(function.loops)) == 1
+
+
+class Stubborn(AsyncFunction):
+    """Goes on when it is cancelled, until it is let go."""
+
+    def __init__(self) -> None:
+        self.started = threading.Event()
+        self.let_go = threading.Event()
+        self.closed = False
+
+    async def async_invoke(self, value: Any) -> list[Any]:
+        self.started.set()
+        self.let_go.wait(PATIENCE)
+        return []
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_coroutine_that_blocks_does_not_keep_the_task_from_closing(run, monkeypatch, caplog):
+    monkeypatch.setattr(async_calls, "STOP_TIMEOUT", 0.05)
+    function = Stubborn()
+    running = run(function)
+    running.take(1)
+    assert function.started.wait(PATIENCE)
+    running.operator.close()
+    assert function.closed
+    assert "ask: a coroutine did not end" in caplog.text
+    function.let_go.set()
+    deadline = time.monotonic() + PATIENCE
+    while any(thread.name.startswith("async ask") for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_close_comes_when_nothing_is_under_way(run):
+    class Watching(Gated):
+        def close(self) -> None:
+            assert self.cancelled == [1]
+
+    function = Watching()
+    running = run(function)
+    running.take(1)
+    deadline = time.monotonic() + PATIENCE
+    while not function.seen:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    running.operator.close()
 
 
 def test_queues_keep_the_order_of_elements():
