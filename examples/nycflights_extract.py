@@ -1,4 +1,4 @@
-"""Real data for the examples: flights out of New York in 2013 and the weather there, as CSV files.
+"""Real data for the examples: flights out of New York in 2013, the weather there, the planes, as CSV files.
 
     python examples/nycflights_extract.py flights-2013                 the whole year: 33 MB
     python examples/nycflights_extract.py flights-january --days 31
@@ -13,6 +13,7 @@ import argparse
 import csv
 import importlib.util
 import io
+import shutil
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -50,8 +51,8 @@ def write(path: Path, rows: Rows) -> None:
 
 
 def main() -> None:
-    """Write flights.csv and weather.csv."""
-    parser = argparse.ArgumentParser(description="Write flights.csv and weather.csv for the examples.")
+    """Write flights.csv, weather.csv and planes.csv."""
+    parser = argparse.ArgumentParser(description="Write flights.csv, weather.csv and planes.csv for the examples.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--days", type=int, default=365, help="how many days of the year, from January 1st on")
     arguments = parser.parse_args()
@@ -64,6 +65,7 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     write(arguments.folder / "flights.csv", sorted(flights, key=day))
     write(arguments.folder / "weather.csv", sorted(weather, key=lambda row: row["time_hour"]))
+    shutil.copyfile(data / "planes.csv", arguments.folder / "planes.csv")
 
 
 if __name__ == "__main__":

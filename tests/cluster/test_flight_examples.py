@@ -132,3 +132,43 @@ def test_weather_join(data, tmp_path):
     assert len(expected) > 3000
     assert sorted(written(tmp_path / "out")) == sorted(expected)
     assert "visibility (miles)" in run(tmp_path, "weather_join", "--input", str(data))
+
+
+def test_daily_weather(data, tmp_path):
+    run(tmp_path, "daily_weather", "--input", str(data), "--output", str(tmp_path / "out"))
+    days: dict[tuple[str, str], tuple[list[bool], list[tuple[float, float]]]] = defaultdict(lambda: ([], []))
+
+    def of(row: dict[str, str]) -> tuple[list[bool], list[tuple[float, float]]]:
+        return days[f"{hour(row) - timedelta(hours=5):%Y-%m-%d}", row["origin"]]
+
+    for flight in rows(data / "flights.csv"):
+        of(flight)[0].append(flight["dep_time"] == "NA")
+    for row in rows(data / "weather.csv"):
+        wind, rain = (0.0 if row[name] == "NA" else float(row[name]) for name in ("wind_speed", "precip"))
+        of(row)[1].append((wind, rain))
+    assert len(days) >= 3 * DAYS
+    found = {(day, airport): rest for day, airport, *rest in written(tmp_path / "out")}
+    assert set(found) == set(days)
+    for day, (flights, weather) in days.items():
+        count, cancelled, rain, wind = found[day]
+        assert (int(count), int(cancelled)) == (len(flights), sum(flights))
+        assert float(rain) == pytest.approx(sum(rain for _, rain in weather), abs=0.006)
+        assert int(wind) == round(max((wind for wind, _ in weather), default=0.0))
+    assert "cancelled" in run(tmp_path, "daily_weather", "--input", str(data))
+
+
+def test_async_lookup(data, tmp_path):
+    shown = run(tmp_path, "async_lookup", "--input", str(data)).splitlines()
+    planes = {row["tailnum"]: row for row in rows(data / "planes.csv")}
+    expected: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for flight in rows(data / "flights.csv"):
+        if flight["dep_time"] != "NA" and flight["tailnum"] != "NA":
+            plane = planes.get(flight["tailnum"])
+            totals = expected[plane["manufacturer"] if plane else "unknown"]
+            totals[0] += 1
+            totals[1] += int(plane["seats"]) if plane else 0
+    found = {
+        line[:30].strip(): [int(number.replace(",", "")) for number in line[30:].split()] for line in shown[1:]
+    }
+    assert found == expected
+    assert len(found) > 5

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from yarnflow.common import Time
-from yarnflow.datastream import DataStream, OutputTag, StreamExecutionEnvironment
+from yarnflow.datastream import DataStream, OutputTag, RuntimeExecutionMode, StreamExecutionEnvironment
 from yarnflow.datastream.window import TumblingEventTimeWindows
 from yarnflow.functions.join_functions import ProcessJoinFunction
 from yarnflow.testing.scripted_source import At, ScriptedSource, watermark_per_batch
@@ -31,6 +31,41 @@ def stream(env: StreamExecutionEnvironment, script: list[At], name: str) -> Data
     half = len(script) // 2
     source = ScriptedSource(script[:half], script[half:], batch_size=16)
     return env.from_source(source, watermark_per_batch(DISORDER), name)
+
+
+def test_joins_in_batch_mode(cluster):
+    """Watermarks come at the end only: nothing is late, whatever the order."""
+    env = StreamExecutionEnvironment.get_execution_environment()
+    env.set_runtime_mode(RuntimeExecutionMode.BATCH)
+    left, right = records(1, 200), records(2, 200)
+    one, other = (
+        stream(env, script, name).key_by(lambda record: record[0])
+        for script, name in ((left, "left"), (right, "right"))
+    )
+    by_interval = (
+        one.interval_join(other)
+        .between(Time.milliseconds(-100), Time.milliseconds(100))
+        .process(Pairs())
+        .map(lambda found: found[:2])
+    )
+    by_window = (
+        one.co_group(other)
+        .where(lambda record: record[0])
+        .equal_to(lambda record: record[0])
+        .window(TumblingEventTimeWindows.of(Time.seconds(1)))
+        .apply(lambda firsts, seconds: [("grouped", len(firsts), len(seconds))])
+    )
+    with by_interval.union(by_window).execute_and_collect() as results:
+        found = list(results)
+    grouped = [row for row in found if row[0] == "grouped"]
+    assert sum(row[1] for row in grouped) == sum(row[2] for row in grouped) == 200
+    assert len(grouped) == len({(step.value[0], step.timestamp // 1000) for step in (*left, *right)})
+    assert sorted(row for row in found if row[0] != "grouped") == sorted(
+        (first.value, second.value)
+        for first in left
+        for second in right
+        if first.value[0] == second.value[0] and abs(second.timestamp - first.timestamp) <= 100
+    )
 
 
 class Pairs(ProcessJoinFunction):
