@@ -25,9 +25,6 @@ FIRST_RECORDS = 256
 #: Bytes that a message should have at most; a single record may be larger.
 MESSAGE_BYTES = 1 << 20
 
-#: Name of the state that holds records that wait.
-_WAITING = "waiting"
-
 #: Seconds after which records are sent although more might join them.
 LATENCY = 0.05
 
@@ -54,13 +51,14 @@ class CollectOperator(StreamOperator):
 
     def restore(self, restored: RestoredOperator) -> None:
         self._checkpoint_id = restored.checkpoint_id or 0
-        self._buffer = restored.items(_WAITING)
+
+    def prepare_snapshot(self) -> None:
+        # All of it, whoever is slow: a record belongs to one side of the barrier, also for the job that goes on
+        # from a savepoint while a client has the results of this one.
+        self._send(everything=True)
 
     def snapshot(self, snapshot: TaskSnapshot) -> None:
-        # What waits is sent under the number of this checkpoint, and again by a successor.
         self._checkpoint_id = snapshot.checkpoint_id
-        if self._buffer:
-            snapshot.add_list(self.operator.operator_id, _WAITING, self._buffer.copy())
 
     def process_batch(self, batch: Batch, input_index: int) -> None:
         assert isinstance(batch, RowBatch)
@@ -89,8 +87,8 @@ class CollectOperator(StreamOperator):
         self._finishing = True
         self._send()
 
-    def _send(self) -> None:
-        while self._buffer and self._sent - self._acknowledged < WINDOW:
+    def _send(self, everything: bool = False) -> None:
+        while self._buffer and (everything or self._sent - self._acknowledged < WINDOW):
             wanted = self._wanted
             rows, self._buffer = self._buffer[:wanted], self._buffer[wanted:]
             pickled = dump_object(rows)

@@ -91,13 +91,17 @@ def test_large_records_do_not_pile_up_by_their_number() -> None:
     assert sum(len(pickle.loads(message.rows)) for message in sent) == written
 
 
-def test_records_carry_the_barrier_before_them_and_what_waits_is_stored() -> None:
+def test_records_are_sent_before_the_barrier_that_follows_them() -> None:
     operator, sent, _ = make()
-    operator.process_batch(RowBatch([1]), 0)
-    operator.flush()
-    operator.process_batch(RowBatch([2, 3]), 0)
+    while operator.has_room():  # nobody acknowledges anything
+        operator.process_batch(RowBatch([1] * 3000), 0)
+    operator.prepare_snapshot()
+    assert operator.drained()
     snapshot = TaskSnapshot(7, False, 128, (0, 127))
     operator.snapshot(snapshot)
+    assert snapshot.lists == []
+    assert {message.checkpoint_id for message in sent} == {0}
+    operator.acknowledge(len(sent) - 1)
+    operator.process_batch(RowBatch([2]), 0)
     operator.flush()
-    assert [(pickle.loads(message.rows), message.checkpoint_id) for message in sent] == [([1], 0), ([2, 3], 7)]
-    assert [part.items for part in snapshot.lists] == [[2, 3]]
+    assert (pickle.loads(sent[-1].rows), sent[-1].checkpoint_id) == ([2], 7)
