@@ -200,6 +200,8 @@ class _Windowed:
                     f"aggregate(): {name} must be an aggregate such as count() or col('amount').sum(), not "
                     f"{aggregate!r}"
                 )
+            if name == self._spec.key:
+                raise ProgramError(f"aggregate(): {name!r} is the name of the key as well: give it another one")
         spec = replace(self._spec, aggregates=tuple(columns.items()))
         assigner, trigger = spec.assigner, spec.trigger
         own = trigger is None or type(trigger) is type(assigner.get_default_trigger(None))
