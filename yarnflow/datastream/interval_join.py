@@ -3,7 +3,7 @@ those of Flink's Java API."""
 
 from __future__ import annotations
 
-from typing import Any, Union
+from typing import Any, NoReturn, Union
 
 from yarnflow.common.time import Duration, Time, millis
 from yarnflow.common.typeinfo import TypeInformation
@@ -26,6 +26,14 @@ class IntervalJoin:
     def __init__(self, left: KeyedStream, right: KeyedStream) -> None:
         self._left = left
         self._right = right
+
+    def in_event_time(self) -> IntervalJoin:
+        """Join by event time, as it does anyway."""
+        return self
+
+    def in_processing_time(self) -> NoReturn:
+        """Refuses, as Flink does."""
+        raise ProgramError("an interval join works in event time only")
 
     def between(self, lower_bound: Span, upper_bound: Span) -> IntervalJoined:
         """Join with records of the other stream from `lower_bound` before (when negative) or after the time of a

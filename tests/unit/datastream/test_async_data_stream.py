@@ -122,7 +122,9 @@ def test_mistakes_with_interval_joins():
         left.interval_join(left._origin)  # type: ignore[arg-type]
     with pytest.raises(ProgramError, match="different environments"):
         left.interval_join(stream().key_by(0))
-    join = left.interval_join(left)
+    join = left.interval_join(left).in_event_time()
+    with pytest.raises(ProgramError, match="in event time only"):
+        join.in_processing_time()
     with pytest.raises(ProgramError, match="the lower bound is above the upper bound"):
         join.between(Time.seconds(1), Time.seconds(0))
     with pytest.raises(TypeError, match=r"Time\.seconds"):

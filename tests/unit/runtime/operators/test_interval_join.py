@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.runtime.operators.harness import Harness, Stored
+from tests.unit.runtime.operators.harness import MAX_PARALLELISM, Harness, Stored
 from yarnflow.errors import ProgramError
 from yarnflow.functions.batch import RowBatch
 from yarnflow.functions.join_functions import ProcessJoinFunction
 from yarnflow.functions.output_tag import OutputTag
+from yarnflow.graph.key_groups import subtask_for_key
 from yarnflow.graph.operators import IntervalJoinSpec
 from yarnflow.runtime.network.elements import MAX_WATERMARK, MIN_WATERMARK
 from yarnflow.runtime.operators.interval_buffer import LEAST_WIDTH
@@ -159,6 +160,24 @@ def test_every_pair_is_found_once_and_nothing_else(happening, lower, span, batch
         assert sorted(late[side] + join.late[side]) == sorted(expected_late[side])
     join.watermark(MAX_WATERMARK)
     assert join.held() == 0
+
+
+def test_state_is_dealt_out_by_key_when_the_parallelism_changes():
+    keys = [f"key {number}" for number in range(40)]
+    before = Join(-10, 10)
+    before.take(0, *(((key, 1), 100) for key in keys))
+    stored = before.snapshot()
+    found = []
+    for subtask in (0, 1):
+        spec = IntervalJoinSpec(Pairs(), (0, 0), -10, 10)
+        after = Harness(spec, subtask=subtask, parallelism=2, restored=[stored])
+        own = [key for key in keys if subtask_for_key(key, 2, MAX_PARALLELISM) == subtask]
+        assert own
+        after.send(*((key, 2) for key in own), times=[105] * len(own), to=1)
+        found += [left[0] for left, *_ in after.rows()]
+    assert sorted(found) == sorted(keys)
+    with pytest.raises(ProgramError, match="is not stable"):
+        after.send((next(key for key in keys if key not in own), 3), times=[105], to=1)
 
 
 def test_what_can_meet_nothing_any_more_is_forgotten_or_never_kept():
