@@ -10,11 +10,13 @@ from typing import Any, cast
 from yarnflow.common.types import Row
 from yarnflow.errors import ProgramError
 from yarnflow.functions.batch import Batch, RowBatch
+from yarnflow.functions.keyed_adapters import opens_itself
 from yarnflow.graph.operators import AggregateSpec, Operator, ReduceSpec
 from yarnflow.runtime.operators.base import OperatorContext
 from yarnflow.runtime.operators.checkpointed import FunctionState
 from yarnflow.runtime.operators.keyed import IMMUTABLE, KeyedOperator
 from yarnflow.runtime.operators.user_functions import bind, close_functions, open_functions
+from yarnflow.runtime.state.backend import KeyedStateBackend
 from yarnflow.runtime.state.restore import RestoredOperator
 from yarnflow.runtime.state.snapshot import TaskSnapshot
 
@@ -46,6 +48,11 @@ class ReduceOperator(KeyedOperator):
         self._reduce: Reducer = bind(function, "reduce")
         self._final_only = final_only
         self._function_state = FunctionState(function)
+        self._runtime_context = context.runtime_context
+        if opens_itself(function):
+            # It may ask for keyed state; others do without the assignment per record.
+            self._runtime_context = context.runtime_context.with_keyed_state(self.backend)
+            self.key = _noting_key(self.key, self.backend)
 
     def restore(self, restored: RestoredOperator) -> None:
         super().restore(restored)
@@ -58,7 +65,7 @@ class ReduceOperator(KeyedOperator):
     def open(self) -> None:
         super().open()
         self._function_state.open()
-        open_functions([self._function], self.context.runtime_context)
+        open_functions([self._function], self._runtime_context)
 
     def close(self) -> None:
         try:
@@ -120,6 +127,16 @@ class ReduceOperator(KeyedOperator):
             # A key may only have been seen without time; then the whole stream has no useful time for it.
             stamps = [times.get(key, 0) for key, _ in part] if timed else None
             self.emit(RowBatch([value for _, value in part], stamps))
+
+
+def _noting_key(key: Callable[[Any], Any], backend: KeyedStateBackend) -> Callable[[Any], Any]:
+    """A key selector that makes its result the current key."""
+
+    def select(record: Any) -> Any:
+        backend.current_key = selected = key(record)
+        return selected
+
+    return select
 
 
 class AggregateOperator(ReduceOperator):

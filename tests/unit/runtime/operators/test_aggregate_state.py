@@ -11,6 +11,9 @@ from yarnflow.common.types import Row
 from yarnflow.errors import ProgramError
 from yarnflow.functions.batch import RowBatch
 from yarnflow.functions.columns import to_columns
+from yarnflow.functions.runtime_context import RuntimeContext
+from yarnflow.functions.state import ValueStateDescriptor
+from yarnflow.functions.user_functions import ReduceFunction
 from yarnflow.graph.key_groups import subtask_for_key
 from yarnflow.graph.operators import AggregateSpec, OperatorSpec, ReduceSpec
 
@@ -137,6 +140,29 @@ def test_reductions_come_back_at_any_parallelism(spec: OperatorSpec, parallelism
         again = Harness(spec, subtask=subtask, parallelism=parallelism, restored=stored, config=config)
         found += again.finish()
     assert sorted(found) == [(key, 2) for key in sorted(keys)]
+
+
+class Limited(ReduceFunction):
+    """Sums up at most three records of a key."""
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        self.taken = runtime_context.get_state(ValueStateDescriptor("taken"))
+
+    def reduce(self, value1: Any, value2: Any) -> Any:
+        taken = (self.taken.value() or 1) + 1
+        if taken > 3:
+            return value1
+        self.taken.update(taken)
+        return value1[0], value1[1] + value2[1]
+
+
+def test_a_reduce_function_may_have_state_of_its_own() -> None:
+    spec = ReduceSpec(Limited(), lambda row: row[0])
+    harness = Harness(spec)
+    harness.send(("a", 1), ("b", 10), ("a", 2))
+    again = Harness(ReduceSpec(Limited(), lambda row: row[0]), restored=[harness.snapshot()])
+    again.send(("a", 3), ("a", 4), ("b", 20))
+    assert again.rows() == [("a", 6), ("a", 6), ("b", 30)]
 
 
 def test_an_unstable_key_is_noticed() -> None:
