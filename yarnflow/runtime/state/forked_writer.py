@@ -18,9 +18,6 @@ from yarnflow.runtime.state.snapshot import KeyedPart, TaskSnapshot
 from yarnflow.runtime.state.writer import Written, write_parts
 from yarnflow.runtime.taskmanager.parent_death import die_with_parent
 
-#: Priority below the parent's: records come first when there is no core to spare.
-_NICE = 5
-
 
 class Child:
     """The process. `result` and `reap` are for one thread, `kill` for any.
@@ -100,7 +97,6 @@ def _be_child(parent: int, pipe: int, file: str, memory: list[KeyedPart], snapsh
     code = 1
     try:
         gc.disable()  # it would touch, and so copy, all memory
-        os.nice(_NICE)
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
