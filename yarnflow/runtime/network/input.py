@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from yarnflow.functions.batch import Batch
-from yarnflow.runtime.network.elements import CheckpointBarrier, Element
+from yarnflow.runtime.network.elements import CheckpointBarrier, Element, EndOfChannel
 from yarnflow.runtime.network.framing import HEADER, Frame, FrameKind
 from yarnflow.runtime.network.serialization import EncodedFrame, decode, encode_frame
 
@@ -42,6 +42,8 @@ class InputChannel:
         self.input_index = 0
         self.ended = False
         self.bytes_in = 0
+        #: EndOfChannel has arrived, though it may still be in the queue.
+        self.closing = False
         #: Where data is noted when it is taken, while an unaligned checkpoint wants it.
         self.record: list[EncodedFrame] | None = None
         #: In the task's list of channels that have something.
@@ -63,13 +65,17 @@ class InputChannel:
         raise NotImplementedError
 
     def overtake(self, checkpoint_id: int) -> list[EncodedFrame] | None:
-        """Take the barrier of a checkpoint out of the queue; returns the data before it, which stays. None when
-        the barrier is not there, or behind that of a savepoint."""
+        """Take the barrier of a checkpoint out of the queue; returns the data before it, which stays. The end of
+        the channel stands for all barriers. None when there is neither, or only behind a savepoint's barrier."""
         raise NotImplementedError
 
-    def _barrier_arrived(self, barrier: CheckpointBarrier) -> None:
-        if self._owner is not None and (barrier.unaligned or barrier.unaligned_at):
-            self._owner.barrier_arrived(self, barrier)
+    def _control_arrived(self, element: Element) -> None:
+        if isinstance(element, EndOfChannel):
+            self.closing = True
+        elif not isinstance(element, CheckpointBarrier) or not (element.unaligned or element.unaligned_at):
+            return
+        if self._owner is not None:
+            self._owner.control_arrived(self, element)
 
     def _arrived(self) -> None:
         """The queue was empty and is not any more."""
@@ -94,9 +100,8 @@ class LocalChannel(InputChannel):
         self._queue.append(element)
         if len(self._queue) == 1:
             self._arrived()
-        if element.__class__ is CheckpointBarrier:
-            assert isinstance(element, CheckpointBarrier)
-            self._barrier_arrived(element)
+        if isinstance(element, Element):
+            self._control_arrived(element)
 
     def has_room(self) -> bool:
         """Whether the producer should go on."""
@@ -121,7 +126,7 @@ class LocalChannel(InputChannel):
                 before.append(encode_frame(element))
             elif _is_savepoint(element):
                 return None
-        return None
+        return before if self.closing else None
 
 
 class Granter(Protocol):
@@ -159,8 +164,8 @@ class RemoteChannel(InputChannel):
             self._arrived()
         if frame.kind is FrameKind.ELEMENT:
             element = _decoded(frame)
-            if isinstance(element, CheckpointBarrier):
-                self._barrier_arrived(element)
+            assert isinstance(element, Element)
+            self._control_arrived(element)
 
     def queued(self) -> int:
         return len(self._queue)
@@ -183,7 +188,7 @@ class RemoteChannel(InputChannel):
                 return before
             if _is_savepoint(element):
                 return None
-        return None
+        return before if self.closing else None
 
     def _used(self, frame: Frame) -> None:
         self._taken += HEADER.size + len(frame.payload)
@@ -210,11 +215,12 @@ class TaskInput:
     """All channels of a task; takes from those that have something, in turns.
 
     Attributes:
-        on_barrier: called with the channel and a barrier that may overtake data, when it has arrived.
+        on_control: called with the channel and a barrier that may overtake data, or EndOfChannel, when that has
+            arrived.
     """
 
     def __init__(self) -> None:
-        self.on_barrier: Callable[[InputChannel, CheckpointBarrier], None] | None = None
+        self.on_control: Callable[[InputChannel, Element], None] | None = None
         self.channels: list[InputChannel] = []
         self._ready: deque[InputChannel] = deque()
         self._blocked: list[InputChannel] = []
@@ -245,10 +251,10 @@ class TaskInput:
             channel.offered = False
         return channel, element
 
-    def barrier_arrived(self, channel: InputChannel, barrier: CheckpointBarrier) -> None:
-        """A barrier that may overtake data is in the queue of a channel."""
-        if self.on_barrier is not None:
-            self.on_barrier(channel, barrier)
+    def control_arrived(self, channel: InputChannel, element: Element) -> None:
+        """Something that concerns what is before it is in the queue of a channel."""
+        if self.on_control is not None:
+            self.on_control(channel, element)
 
     def overtake(self, channel: InputChannel, checkpoint_id: int) -> list[EncodedFrame] | None:
         """Take a barrier out of the queue of a channel; see InputChannel."""

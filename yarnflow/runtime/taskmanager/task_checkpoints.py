@@ -18,7 +18,7 @@ from yarnflow.config.checkpointing import CheckpointingOptions
 from yarnflow.config.configuration import Configuration
 from yarnflow.graph.key_groups import key_groups_of
 from yarnflow.runtime.checkpoint.handles import OperatorState, SubtaskState
-from yarnflow.runtime.network.elements import CheckpointBarrier
+from yarnflow.runtime.network.elements import CheckpointBarrier, Element
 from yarnflow.runtime.network.input import InputChannel, TaskInput
 from yarnflow.runtime.network.partition import Partition
 from yarnflow.runtime.network.serialization import EncodedFrame
@@ -121,7 +121,7 @@ class TaskCheckpoints:
         self._current = current
         #: Barriers in the queues of their channels that become unaligned when they have waited for too long.
         self._queued: list[tuple[InputChannel, CheckpointBarrier]] = []
-        task_input.on_barrier = self._barrier_arrived
+        task_input.on_control = self._control_arrived
         timeout = Configuration(deployment.config)[CheckpointingOptions.ALIGNED_TIMEOUT]
         self._aligned_timeout_ms = round(1000 * timeout.total_seconds())
         #: Those of them that were taken after the input had ended.
@@ -172,12 +172,21 @@ class TaskCheckpoints:
             times.append(waiting.unaligned_at)
         return min(times, default=None)
 
-    def _barrier_arrived(self, channel: InputChannel, barrier: CheckpointBarrier) -> None:
-        if barrier.unaligned:
-            # Not now: the producer may run in this worker and be in the midst of something.
-            self._call_soon(partial(self._overtake, channel, barrier))
-        else:
-            self._queued.append((channel, barrier))
+    def _control_arrived(self, channel: InputChannel, element: Element) -> None:
+        """Something has got into the queue of a channel. What follows is done later: the producer may run in this
+        worker and be in the midst of something."""
+        if isinstance(element, CheckpointBarrier) and element.unaligned:
+            self._call_soon(partial(self._overtake, channel, element))
+        elif isinstance(element, CheckpointBarrier):
+            self._queued.append((channel, element))
+        elif channel.record is not None:
+            self._call_soon(partial(self._closing, channel))
+
+    def _closing(self, channel: InputChannel) -> None:
+        """No barrier will follow what is in the queue of a channel that is being recorded."""
+        for under_way in list(self._under_way.values()):
+            if under_way.in_flight is not None and channel.record is not None:
+                self._overtake(channel, under_way.barrier)
 
     def _overtake(self, channel: InputChannel, barrier: CheckpointBarrier) -> None:
         """A barrier comes before what waits in its channel, but never before a savepoint."""
@@ -252,6 +261,9 @@ class TaskCheckpoints:
                 in_flight = self._take(effect.barrier, effect.recording)
                 if in_flight is not None:
                     in_flight.before_barrier(channel, overtaken)
+                    for index in effect.recording:
+                        if self._input.channels[index].closing:
+                            self._closing(self._input.channels[index])
             elif isinstance(effect, StopRecording):
                 under_way = self._under_way.get(effect.checkpoint_id)
                 if under_way is not None and under_way.in_flight is not None:

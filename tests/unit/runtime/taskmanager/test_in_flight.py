@@ -15,7 +15,7 @@ from yarnflow.graph.job_graph import Partitioning
 from yarnflow.graph.key_groups import subtask_for_key
 from yarnflow.graph.operators import ChainOutput
 from yarnflow.runtime.checkpoint.handles import OperatorRestore, OperatorState, TaskRestore
-from yarnflow.runtime.network.elements import CheckpointBarrier, EndOfData, Watermark
+from yarnflow.runtime.network.elements import CheckpointBarrier, EndOfChannel, EndOfData, Watermark
 from yarnflow.runtime.network.framing import FrameKind
 from yarnflow.runtime.network.output import RemoteOutput
 from yarnflow.runtime.network.partition import PassThrough
@@ -106,6 +106,26 @@ def test_ends_of_input_are_told_anew(slot: Slot) -> None:
     (acknowledged,) = sent(slot, CheckpointAcknowledged)
     assert recorded(acknowledged) == [1]
     assert not acknowledged.state.ended
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_the_end_of_a_channel_stands_for_its_barrier(slot: Slot, before: bool) -> None:
+    task = middle(slot)
+    a, b = feed(slot, 0, "a", "t"), feed(slot, 0, "b", "t")
+    write(b, [1], EndOfData())
+    if before:
+        write(b, EndOfChannel())
+    write(a, BARRIER)
+    task.step()
+    write(b, *([] if before else [EndOfChannel()]))
+    task.step()
+    (acknowledged,) = sent(slot, CheckpointAcknowledged)
+    assert recorded(acknowledged) == [1]
+    step(task)
+    assert events("p", "rows") == [("rows", [1])]
+    write(a, CheckpointBarrier(2, 0, unaligned=True))
+    step(task)
+    assert recorded(sent(slot, CheckpointAcknowledged)[1]) == []
 
 
 def test_an_abort_stops_the_recording(slot: Slot) -> None:
