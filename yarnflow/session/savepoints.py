@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -27,17 +28,18 @@ def take_savepoint(
     Raises CheckpointError with the reason when there is none, JobNotFoundError.
     """
     if stop:
-        body: dict[str, Any] = {"targetDirectory": directory, "drain": drain}
+        body: dict[str, Any] = {"targetDirectory": directory, "drain": drain, "triggerId": _new_id()}
         request = client.post(f"/jobs/{job_id}/stop", body, job_id)["request-id"]
     else:
-        body = {"target-directory": directory, "cancel-job": cancel}
+        body = {"target-directory": directory, "cancel-job": cancel, "triggerId": _new_id()}
         request = client.post(f"/jobs/{job_id}/savepoints", body, job_id)["request-id"]
     return wait_for(lambda: client.get(f"/jobs/{job_id}/savepoints/{request}", job_id), f"job {job_id}")
 
 
 def take_checkpoint(client: RestClient, job_id: str) -> int:
     """Take a checkpoint now and wait for it; returns its id. Raises as `take_savepoint`."""
-    request = client.post(f"/jobs/{job_id}/checkpoints", {}, job_id)["request-id"]
+    body = {"triggerId": _new_id()}
+    request = client.post(f"/jobs/{job_id}/checkpoints", body, job_id)["request-id"]
     operation = _wait(lambda: client.get(f"/jobs/{job_id}/checkpoints/{request}", job_id), f"job {job_id}")
     return int(operation["checkpointId"])
 
@@ -52,6 +54,11 @@ def wait_for(look: Callable[[], dict[str, Any]], subject: str) -> str:
     """Wait until an asynchronous operation of the REST API is COMPLETED and return its location ("" if it has
     none). Raises CheckpointError with the reason when it failed."""
     return str(_wait(look, subject).get("location") or "")
+
+
+def _new_id() -> str:
+    """Names a request, so that one that is repeated because its answer was lost is still one."""
+    return os.urandom(16).hex()
 
 
 def _wait(look: Callable[[], dict[str, Any]], subject: str) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """REST: checkpoints and savepoints. Paths and fields are Flink's.
 
 What takes long is begun by a POST, which answers with a request-id; a GET with that id tells what became of it.
+A client may choose the id ("triggerId"): then it can ask again when an answer was lost.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from aiohttp import web
@@ -16,6 +18,8 @@ from yarnflow.runtime.rpc.checkpoint_messages import StopMode
 from yarnflow.web import checkpoint_views
 from yarnflow.web.errors import BadRequest, NotFound
 from yarnflow.web.keys import DISPATCHER
+
+_TRIGGER_ID = re.compile("[0-9a-f]{32}")
 
 
 async def _body(request: web.Request) -> dict[str, Any]:
@@ -40,6 +44,14 @@ def _field(body: dict[str, Any], name: str, kind: type, default: Any) -> Any:
     return value
 
 
+def _trigger_id(body: dict[str, Any]) -> str | None:
+    """The id that the client has chosen for its request, if it has."""
+    found: str | None = _field(body, "triggerId", str, None)
+    if found is not None and not _TRIGGER_ID.fullmatch(found):
+        raise BadRequest(f"triggerId: {found!r} is not 32 hex digits.")
+    return found
+
+
 def _accepted(request_id: str) -> web.Response:
     return web.json_response({"request-id": request_id}, status=202)
 
@@ -52,8 +64,11 @@ async def trigger_savepoint(request: web.Request) -> web.Response:
     body = await _body(request)
     directory = _field(body, "target-directory", str, None)
     cancel = _field(body, "cancel-job", bool, False)
+    job_id, trigger_id = request.match_info["jobid"], _trigger_id(body)
     return _accepted(
-        await request.app[DISPATCHER].trigger_savepoint(request.match_info["jobid"], directory, cancel=cancel)
+        await request.app[DISPATCHER].trigger_savepoint(
+            job_id, directory, cancel=cancel, request_id=trigger_id
+        )
     )
 
 
@@ -62,8 +77,9 @@ async def stop(request: web.Request) -> web.Response:
     body = await _body(request)
     directory = _field(body, "targetDirectory", str, None)
     mode = StopMode.DRAIN if _field(body, "drain", bool, False) else StopMode.SUSPEND
+    job_id, trigger_id = request.match_info["jobid"], _trigger_id(body)
     return _accepted(
-        await request.app[DISPATCHER].trigger_savepoint(request.match_info["jobid"], directory, stop=mode)
+        await request.app[DISPATCHER].trigger_savepoint(job_id, directory, stop=mode, request_id=trigger_id)
     )
 
 
@@ -103,8 +119,10 @@ async def disposal_status(request: web.Request) -> web.Response:
 
 async def trigger_checkpoint(request: web.Request) -> web.Response:
     """POST /jobs/:jobid/checkpoints. What Flink's body chooses (full or incremental) is the configuration's."""
-    await _body(request)
-    return _accepted(await request.app[DISPATCHER].trigger_checkpoint(request.match_info["jobid"]))
+    trigger_id = _trigger_id(await _body(request))
+    return _accepted(
+        await request.app[DISPATCHER].trigger_checkpoint(request.match_info["jobid"], request_id=trigger_id)
+    )
 
 
 async def checkpoint_status(request: web.Request) -> web.Response:

@@ -33,7 +33,9 @@ class FakeDispatcher:
         if job_id != JOB:
             raise JobNotFoundError(f"no job {job_id}")
 
-    async def trigger_savepoint(self, job_id, directory=None, stop=StopMode.NO, cancel=False) -> str:
+    async def trigger_savepoint(
+        self, job_id, directory=None, stop=StopMode.NO, cancel=False, request_id=None
+    ) -> str:
         self.check(job_id)
         if directory == "":
             raise CheckpointError("no directory for savepoints is known")
@@ -41,7 +43,7 @@ class FakeDispatcher:
         self.harness.savepoint(stop, cancel, request="r1")
         return "r1"
 
-    async def trigger_checkpoint(self, job_id) -> str:
+    async def trigger_checkpoint(self, job_id, request_id=None) -> str:
         self.check(job_id)
         from yarnflow.runtime.checkpoint.coordinator_events import SnapshotRequested
 
@@ -204,6 +206,7 @@ def test_disposal():
         ("POST", f"/jobs/{JOB}/savepoints", "{", 400, "not JSON"),
         ("POST", f"/jobs/{JOB}/savepoints", "[]", 400, "JSON object"),
         ("POST", f"/jobs/{JOB}/stop", '{"drain": "yes"}', 400, "drain: 'yes' is not a boolean"),
+        ("POST", f"/jobs/{JOB}/stop", '{"triggerId": "../x"}', 400, "not 32 hex digits"),
         ("GET", f"/jobs/{JOB}/savepoints/unknown", None, 404, "knows no request unknown"),
         ("GET", "/savepoint-disposal/unknown", None, 404, "no request unknown"),
         ("POST", "/savepoint-disposal", "{}", 400, "savepoint-path"),

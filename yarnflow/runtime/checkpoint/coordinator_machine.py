@@ -253,6 +253,8 @@ class CoordinatorMachine:
     # -- requests ----------------------------------------------------------------------------------------
 
     def _request(self, request: SnapshotRequested) -> None:
+        if request.request_id in self.requests:
+            return  # the client asks again because the answer was lost
         self._answer(request, RequestOutcome())
         refusal = ""
         if not self.settings.possible:
@@ -376,6 +378,9 @@ class CoordinatorMachine:
         self._last_end = self._now
         self.statistics.completed(number, self._now, checkpoint.size, checkpoint.directory)
         if not pending.commits:
+            for execution_id in pending.executions:
+                # What sinks prepared for it belongs to the next checkpoint.
+                self._send(CheckpointAborted(execution_id, number, "it is a savepoint, which commits nothing"))
             self._answer(pending.request, RequestOutcome(True, checkpoint.directory, number))
             if pending.request is not None and pending.request.cancel:
                 self._effects.append(CancelJob())

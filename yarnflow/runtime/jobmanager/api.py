@@ -69,7 +69,12 @@ class DispatcherGateway(Protocol):
     # -- checkpoints and savepoints ----------------------------------------------------------------------
 
     async def trigger_savepoint(
-        self, job_id: str, directory: str | None = None, stop: StopMode = StopMode.NO, cancel: bool = False
+        self,
+        job_id: str,
+        directory: str | None = None,
+        stop: StopMode = StopMode.NO,
+        cancel: bool = False,
+        request_id: str | None = None,
     ) -> str:
         """Begin a savepoint; returns the id to ask for its outcome.
 
@@ -77,10 +82,11 @@ class DispatcherGateway(Protocol):
             directory: the savepoint gets a directory of its own in it; None: as configured.
             stop: whether the job ends with it.
             cancel: cancel the job when the savepoint is there.
+            request_id: to ask for one savepoint twice when an answer was lost; None makes one.
 
         Raises JobNotFoundError; CheckpointError: the job has ended, or no directory is known."""
 
-    async def trigger_checkpoint(self, job_id: str) -> str:
+    async def trigger_checkpoint(self, job_id: str, request_id: str | None = None) -> str:
         """Begin a checkpoint; returns the id to ask for its outcome. Raises as `trigger_savepoint`."""
 
     async def snapshot_outcome(self, job_id: str, request_id: str) -> RequestOutcome | None:

@@ -103,16 +103,22 @@ class CheckpointCoordinator:
         return self.machine.settings.possible and self.machine.settings.interval is not None
 
     async def request(
-        self, savepoint: bool, directory: str | None, stop: StopMode = StopMode.NO, cancel: bool = False
+        self,
+        savepoint: bool,
+        directory: str | None,
+        stop: StopMode = StopMode.NO,
+        cancel: bool = False,
+        request_id: str | None = None,
     ) -> str:
         """Ask for a savepoint or checkpoint; returns the id to ask for its outcome (`machine.requests`).
 
         Args:
             directory: of savepoints, in which this one gets a directory of its own; None: as configured.
+            request_id: chosen by the client, so that it can ask again without getting two; None makes one.
 
         Raises CheckpointError: no directory is named, or it cannot be used.
         """
-        request_id = os.urandom(16).hex()
+        request_id = request_id or os.urandom(16).hex()
         target = ""
         if savepoint:
             base = directory or self.machine.settings.savepoint_directory

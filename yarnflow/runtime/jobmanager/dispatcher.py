@@ -72,6 +72,10 @@ from yarnflow.runtime.rpc.checkpoint_messages import StopMode
 
 logger = logging.getLogger(__name__)
 
+#: Seconds for which a cluster that is about to end waits for clients to ask for the outcome of their savepoints.
+_ANSWER_SECONDS = 10.0
+_ANSWER_POLL = 0.05
+
 
 class Dispatcher:
     """Implements DispatcherGateway.
@@ -104,6 +108,8 @@ class Dispatcher:
         self._jobs: dict[str, JobMaster] = {}
         self._closing: set[asyncio.Future[None]] = set()
         self._disposals = Disposals()
+        #: Savepoints whose outcome no client has been told.
+        self._unanswered: set[str] = set()
         #: Resolves when the cluster shall end: how, and what to say about it.
         self.end: asyncio.Future[tuple[FinalStatus, str]] = asyncio.get_running_loop().create_future()
 
@@ -194,18 +200,30 @@ class Dispatcher:
     # -- checkpoints and savepoints ----------------------------------------------------------------------
 
     async def trigger_savepoint(
-        self, job_id: str, directory: str | None = None, stop: StopMode = StopMode.NO, cancel: bool = False
+        self,
+        job_id: str,
+        directory: str | None = None,
+        stop: StopMode = StopMode.NO,
+        cancel: bool = False,
+        request_id: str | None = None,
     ) -> str:
         """See DispatcherGateway."""
-        return await self._running_job(job_id).checkpoints.request(True, directory, stop, cancel)
+        checkpoints = self._running_job(job_id, request_id).checkpoints
+        begun = await checkpoints.request(True, directory, stop, cancel, request_id)
+        self._unanswered.add(begun)
+        return begun
 
-    async def trigger_checkpoint(self, job_id: str) -> str:
+    async def trigger_checkpoint(self, job_id: str, request_id: str | None = None) -> str:
         """See DispatcherGateway."""
-        return await self._running_job(job_id).checkpoints.request(False, None)
+        checkpoints = self._running_job(job_id, request_id).checkpoints
+        return await checkpoints.request(False, None, request_id=request_id)
 
     async def snapshot_outcome(self, job_id: str, request_id: str) -> RequestOutcome | None:
         """See DispatcherGateway."""
-        return self._job(job_id).checkpoints.machine.requests.get(request_id)
+        outcome = self._job(job_id).checkpoints.machine.requests.get(request_id)
+        if outcome is not None and outcome.done:
+            self._unanswered.discard(request_id)
+        return outcome
 
     async def checkpoints(self, job_id: str) -> CheckpointsView:
         """See DispatcherGateway."""
@@ -223,10 +241,10 @@ class Dispatcher:
         """See DispatcherGateway."""
         return self._disposals.outcomes.get(request_id)
 
-    def _running_job(self, job_id: str) -> JobMaster:
+    def _running_job(self, job_id: str, request_id: str | None) -> JobMaster:
         job_master = self._job(job_id)
         status = job_master.machine.status
-        if status.terminal:
+        if status.terminal and request_id not in job_master.checkpoints.machine.requests:
             raise CheckpointError(f"job {job_id} is {status.value}: only a running job has checkpoints to take")
         return job_master
 
@@ -337,5 +355,15 @@ class Dispatcher:
             closing = asyncio.ensure_future(self._jobs.pop(effect.job_id).close())
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
-        elif isinstance(effect, EndCluster) and not self.end.done():
+        elif isinstance(effect, EndCluster):
+            closing = asyncio.ensure_future(self._end_cluster(effect))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    async def _end_cluster(self, effect: EndCluster) -> None:
+        """End it when clients know where their savepoints are, which may have ended the job."""
+        deadline = self._clock() + _ANSWER_SECONDS
+        while self._unanswered and self._clock() < deadline:  # noqa: ASYNC110 - ends with a client's question
+            await asyncio.sleep(_ANSWER_POLL)
+        if not self.end.done():
             self.end.set_result((effect.status, effect.diagnostics))

@@ -418,6 +418,7 @@ def test_a_savepoint_has_no_effect_on_the_job():
     harness.publish()
     assert harness.outcome().location == "file:///s/savepoint-r"
     assert (harness.completed, harness.retained, harness.done) == ([], [], [])
+    assert sorted(harness.aborted) == [(name, 1) for name in sorted(harness.names)], "nothing is committed"
     assert harness.machine.statistics.view().latest_savepoint.checkpoint_id == 1
 
 
@@ -429,6 +430,17 @@ def test_a_savepoint_that_fails_says_why_and_does_not_count():
     assert harness.failures == []
     assert "No space left on device" in harness.outcome().failure
     assert harness.deleted == ["file:///s/savepoint-r"]
+
+
+def test_a_request_that_comes_twice_is_one_request():
+    harness = running()
+    harness.savepoint()
+    harness.savepoint()
+    assert harness.to_make == [1]
+    harness.take(1)
+    harness.savepoint()
+    assert harness.to_make == []
+    assert harness.outcome().location
 
 
 def test_no_savepoint_of_a_job_that_does_not_run():

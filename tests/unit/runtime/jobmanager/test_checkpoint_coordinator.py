@@ -41,7 +41,7 @@ class Job:
         self.sent = []
         self.released = []
         self.failures = []
-        self.acknowledging = True
+        self.requests = 0
 
     @property
     def machine(self) -> CoordinatorMachine:
@@ -60,7 +60,7 @@ class Job:
 
     def send_to_task(self, execution_id, message) -> None:
         self.sent.append(message)
-        if isinstance(message, TriggerCheckpoint) and self.acknowledging:
+        if isinstance(message, TriggerCheckpoint):
             loop = asyncio.get_running_loop()
             for vertex, _ in NAMES:
                 answer = CheckpointAcknowledged(f"{vertex}#0", message.checkpoint_id, SubtaskState())
@@ -78,9 +78,12 @@ class Job:
     def note(self, what, cause) -> None:
         pass
 
-    async def take(self) -> None:
-        self.coordinator.handle(SnapshotRequested("r", False))
+    async def take(self) -> str:
+        """A checkpoint; returns why it failed, "" if it did not."""
+        self.requests += 1
+        self.coordinator.handle(SnapshotRequested(str(self.requests), False))
         await self.settle()
+        return self.machine.requests[str(self.requests)].failure
 
     async def settle(self) -> None:
         for _ in range(3):
@@ -114,8 +117,7 @@ def test_a_full_disk_fails_the_checkpoint_and_not_the_job(tmp_path, monkeypatch)
 
         with monkeypatch.context() as patch:
             patch.setattr(storage, "write_metadata", full)
-            await job.take()
-        assert "No space left on device" in job.machine.requests["r"].failure
+            assert "No space left on device" in await job.take()
         assert job.failures == []
         await job.take()
         assert job.released == [2]
@@ -128,8 +130,7 @@ def test_a_directory_that_cannot_be_made(tmp_path):
         (tmp_path / "file").write_text("")
         job = Job(tmp_path / "file")
         job.start()
-        await job.take()
-        assert job.machine.requests["r"].failure
+        assert await job.take()
         assert len(job.failures) == 1
 
     asyncio.run(story())
