@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from yarnflow.runtime.state.rocksdb_table import RocksDBMapping
 
 #: Most entries that are written at once: it bounds the synchronous part of a checkpoint.
-_MOST_WRITTEN = 20_000
+_MOST_WRITTEN = 15_000
 #: Entries per entry written that may be kept after reading.
 _READ_PER_WRITTEN = 4
 #: What an entry takes as objects: so much, and its bytes so many times.
-_ENTRY_OVERHEAD = 200
+_ENTRY_OVERHEAD = 120
 _ENTRY_FACTOR = 3
 #: A mapping takes as much as so many entries.
 _MAPPING_WEIGHT = 4

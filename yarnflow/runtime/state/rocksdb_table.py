@@ -36,6 +36,11 @@ _TABLE_BYTES = 2
 CATALOG = b"\0" * _TABLE_BYTES
 
 
+#: A mapping with fewer entries is trimmed to none; of a large one not more than so many go at once (milliseconds).
+_SMALL = 16
+_MOST_TRIMMED = 20_000
+
+
 class RocksDBMapping(MutableMapping[Any, Any]):
     """The entries of one namespace.
 
@@ -184,12 +189,13 @@ class RocksDBMapping(MutableMapping[Any, Any]):
         return None if value is _ABSENT else value
 
     def trim(self) -> None:
-        """Let the older half of what was read go."""
+        """Let some of what was read longest ago go."""
         read = self.read
-        if len(read) < 16:
+        if len(read) < _SMALL:
             self.read = {}
-        else:
-            self.read = dict(islice(read.items(), len(read) // 2, None))
+            return
+        for key in list(islice(read, min(len(read) // 2, _MOST_TRIMMED))):
+            del read[key]
 
     def _discard(self, key: Any) -> None:
         """Remove an entry that exists."""

@@ -76,7 +76,8 @@ class TaskSnapshot:
 
     Attributes:
         checkpoint_id: of the checkpoint.
-        savepoint: everything whole and portable: no FilesPart.
+        savepoint: everything whole and portable: no FilesPart. So it is for savepoints, and for checkpoints that
+            have no directory.
         max_parallelism: number of key groups.
         key_groups: first and last group of this subtask.
     """

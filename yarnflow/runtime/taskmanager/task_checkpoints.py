@@ -314,7 +314,9 @@ class TaskCheckpoints:
         deployment = self._deployment
         groups = key_groups_of(deployment.subtask_index, deployment.parallelism, deployment.max_parallelism)
         key_groups = groups.start, groups.stop - 1
-        return TaskSnapshot(barrier.checkpoint_id, barrier.savepoint, deployment.max_parallelism, key_groups)
+        # Files of a database cannot travel inline.
+        portable = barrier.savepoint or not barrier.directory
+        return TaskSnapshot(barrier.checkpoint_id, portable, deployment.max_parallelism, key_groups)
 
     def _all_recorded(self, checkpoint_id: int) -> None:
         """The barrier of an unaligned checkpoint has come on all channels."""
