@@ -28,7 +28,8 @@ from yarnflow.errors import CheckpointError
 from yarnflow.functions.windows.window import TimeWindow
 from yarnflow.runtime.checkpoint.handles import StateBlock, StateKind
 from yarnflow.runtime.checkpoint.metadata import OperatorCheckpoint, read_metadata
-from yarnflow.runtime.state.arrow_format import PICKLED, Encoding, dump_all, encoding_of
+from yarnflow.runtime.state.arrow_format import PICKLED, Encoding, encoding_of
+from yarnflow.runtime.state.pickling import dump_all
 from yarnflow.runtime.state.reader import read_block, read_schema
 
 __all__ = ["OperatorInfo", "Savepoint", "StateInfo", "open_savepoint", "read_state"]

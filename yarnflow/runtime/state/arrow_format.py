@@ -16,7 +16,6 @@ savepoint; everything else is pickled, one value at a time. Which of the two sta
 from __future__ import annotations
 
 import json
-import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import chain, pairwise
@@ -27,8 +26,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from yarnflow.common.types import Row, RowKind, make_row
-from yarnflow.errors import ProgramError
 from yarnflow.functions.windows.window import TimeWindow
+from yarnflow.runtime.state.pickling import dump_all, load_all
 
 #: Key in a field's metadata.
 ENCODING = b"yarnflow.encoding"
@@ -37,8 +36,6 @@ ENCODING = b"yarnflow.encoding"
 _DEPTH = 4
 #: Wider tuples are pickled.
 _WIDTH = 64
-
-_PROTOCOL = 5
 
 
 class UnfitError(Exception):
@@ -128,7 +125,7 @@ class Pickled(Encoding):
         return pa.array(dump_all(values), self.type)
 
     def decode(self, array: pa.Array) -> list[Any]:
-        return [pickle.loads(value) for value in array.to_numpy(zero_copy_only=False).tolist()]
+        return load_all(array.to_numpy(zero_copy_only=False).tolist())
 
     def boundaries(self, array: pa.Array) -> Any:
         return pc.not_equal(array[1:], array[:-1]).to_numpy(zero_copy_only=False)
@@ -343,30 +340,6 @@ def from_description(description: Any) -> Encoding:
         if "dict" in description:
             return Dicts(*map(from_description, description["dict"]))
     raise ValueError(f"no encoding of state is called {description!r}")
-
-
-def dump_all(values: Sequence[Any]) -> list[bytes]:
-    """Pickle each value, by cloudpickle if it cannot be imported. Raises ProgramError when neither can."""
-    try:
-        return [pickle.dumps(value, _PROTOCOL) for value in values]
-    except Exception:  # a value's own __reduce__ may raise anything
-        return [_dump(value) for value in values]
-
-
-def _dump(value: Any) -> bytes:
-    try:
-        return pickle.dumps(value, _PROTOCOL)
-    except Exception:
-        import cloudpickle  # slow to import, and rarely needed here
-
-        try:
-            pickled: bytes = cloudpickle.dumps(value, _PROTOCOL)
-            return pickled
-        except Exception as error:
-            raise ProgramError(
-                f"a value of type {type(value).__module__}.{type(value).__qualname__} in state cannot be stored: "
-                f"{type(error).__name__}: {error}. Keep plain values in state, or objects that can be pickled"
-            ) from error
 
 
 def _offsets(values: Sequence[Any], dtype: Any) -> Any:
