@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,9 @@ class Fault(MapFunction):
             if self._checkpoints() - self._before and self._first(self._left.pop(0)):
                 if self._kind == "raise":
                     raise ValueError(f"the fault at {value}")
+                if self._kind == "cut":
+                    cut_connections()
+                    return value
                 os.kill(os.getpid(), signal.SIGKILL if self._kind == "kill" else signal.SIGSTOP)
         return value
 
@@ -91,6 +96,19 @@ class Fault(MapFunction):
 
     def _checkpoints(self) -> set[str]:
         return {str(path) for path in Path(self._folder).glob("checkpoints/*/chk-*/_metadata")}
+
+
+def cut_connections() -> None:
+    """End all data connections of this worker."""
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            duplicate = socket.socket(fileno=os.dup(int(name)))
+            with duplicate:
+                listens = duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+                # A pair without names is the way to the supervisor.
+                named = duplicate.family != socket.AF_UNIX or duplicate.getsockname() or duplicate.getpeername()
+                if named and not listens:
+                    duplicate.shutdown(socket.SHUT_RDWR)
 
 
 class Counter(KeyedProcessFunction):
@@ -121,6 +139,15 @@ def test_records_count_exactly_once(cluster: MiniCluster, tmp_path: Path, kind: 
     results = counted(env, Fault(tmp_path, kind, [COUNT // 3, COUNT // 2]))
     assert (tmp_path / f"fault-{COUNT // 3}").exists()
     assert sorted(results) == EXPECTED
+
+
+def test_cut_connections_lead_to_a_restart_within_seconds(cluster: MiniCluster, tmp_path: Path) -> None:
+    env = environment(tmp_path)
+    env.set_parallelism(2)
+    start = time.monotonic()
+    results = counted(env, Fault(tmp_path, "cut", [COUNT // 2]))
+    assert sorted(results) == EXPECTED
+    assert time.monotonic() - start < 30
 
 
 class Slow(MapFunction):
