@@ -1,8 +1,8 @@
 """Objects in state as bytes, one by one, and back.
 
 Classes of the program's main module cannot be imported in a worker: cloudpickle sends them by value, and with each
-of their objects in a savepoint goes the class as it was then. A job that starts from it brings its own class of that
-name, and the restored objects shall be of that one: equal to new objects, and with the methods of today.
+of their objects in a savepoint goes the class as it was then. A job that starts from it brings its own class of
+that name, and the restored objects shall be of that one: equal to new objects, and with the methods of today.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class _Unpickler(pickle.Unpickler):
         return found
 
     def _known(self, name: str, module: str | None, tracker: str) -> type | None:
-        """The class of that name that the job's code has brought for the main module; None if there are several."""
+        """The class of that name that the job's code has for the main module; None if there are several."""
         from cloudpickle import cloudpickle  # loaded already, by the pickle
 
         classes = cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID
