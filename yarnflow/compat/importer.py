@@ -101,8 +101,4 @@ def _missing(name: str) -> str:
             f"No module named {name!r}: yarnflow has no such connector, and Flink's own need a JVM. "
             "Those it has are the modules of yarnflow.datastream.connectors"
         )
-    from yarnflow.datastream import not_yet  # not at the top: slot workers install this hook, and need no API
-
-    if name.startswith("pyflink.datastream.") and (reason := not_yet.of_module(name.split(".")[2])):
-        return reason
     return f"No module named {name!r}: yarnflow runs the DataStream API (pyflink.common, pyflink.datastream)"

@@ -10,14 +10,13 @@ from yarnflow.common.watermark_strategy import WatermarkStrategy
 from yarnflow.datastream import operator_settings as settings
 from yarnflow.datastream.arguments import Key, check_key, check_strategy, checked, count_windows, declared, shown
 from yarnflow.datastream.closeable_iterator import CloseableIterator
-from yarnflow.datastream.not_yet import SaysWhatIsMissing
 from yarnflow.datastream.slot_sharing_group import SlotSharingGroup
 from yarnflow.datastream.stream_sink import DataStreamSink
 from yarnflow.errors import ProgramError
 from yarnflow.functions.expressions import Expression
 from yarnflow.functions.output_tag import OutputTag
 from yarnflow.functions.print_sink import PrintSink
-from yarnflow.functions.process_functions import ProcessFunction
+from yarnflow.functions.process_functions import KeyedProcessFunction, ProcessFunction
 from yarnflow.functions.projection import Projection
 from yarnflow.functions.sink import Sink
 from yarnflow.functions.user_functions import (
@@ -50,7 +49,7 @@ if TYPE_CHECKING:
 __all__ = ["DataStream"]
 
 
-class DataStream(SaysWhatIsMissing):
+class DataStream:
     """Got from the environment (`from_collection`, `from_source`, ...) and from other streams.
 
     Methods that set a property (`name`, `uid`, `set_parallelism`, ...) concern the operator that made the
@@ -168,6 +167,11 @@ class DataStream(SaysWhatIsMissing):
 
     def process(self, func: ProcessFunction, output_type: TypeInformation | None = None) -> DataStream:
         """Call `func.process_element(record, context)`, which yields records and (OutputTag, record)."""
+        if isinstance(func, KeyedProcessFunction):
+            raise TypeError(
+                f"process(): {type(func).__name__} is a KeyedProcessFunction and needs a keyed stream: call key_by() "
+                "first"
+            )
         if not isinstance(func, ProcessFunction):
             raise TypeError(f"process() needs a ProcessFunction, not {shown(func)}")
         return self._transform("PROCESS", specs.ProcessSpec(func), output_type)

@@ -24,7 +24,6 @@ from yarnflow.datastream.arguments import check_strategy, declared
 from yarnflow.datastream.checkpoint_config import CheckpointConfig
 from yarnflow.datastream.checkpointing_mode import CheckpointingMode
 from yarnflow.datastream.execution_mode import RuntimeExecutionMode
-from yarnflow.datastream.not_yet import SaysWhatIsMissing
 from yarnflow.datastream.operator_settings import check_parallelism, warn_about_resources
 from yarnflow.datastream.state_backend import StateBackend, configured_backend
 from yarnflow.datastream.stream import DataStream
@@ -50,7 +49,7 @@ DEFAULT_JOB_NAME = "Flink Streaming Job"
 _ABOUT_THE_JOB = ("execution.", "parallelism.", "pipeline.", "python.", "restart-strategy", "state.")
 
 
-class StreamExecutionEnvironment(SaysWhatIsMissing):
+class StreamExecutionEnvironment:
     """Made by `get_execution_environment()`. The same program runs on every cluster: which one is the
     launcher's business, and without a launcher it is a MiniCluster in this process tree."""
 
