@@ -18,7 +18,7 @@ savepoints that you trust, and where the program's modules can be imported.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -303,8 +303,12 @@ def _natural(values: list[Any], as_text: bool) -> pa.Array:
 
 
 def _plain(value: Any) -> Any:
-    """Rows and tuples as what Arrow knows: structs when they have names, else lists."""
+    """Rows, tuples and dataclasses as what Arrow knows: structs when they have names, else lists."""
     kind = type(value)
+    if is_dataclass(kind):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(kind)}
+    if isinstance(value, tuple) and hasattr(kind, "_fields"):
+        return {name: _plain(item) for name, item in zip(kind._fields, value, strict=True)}
     if kind is TimeWindow:
         return {"start": value.start, "end": value.end}
     if kind is Row:

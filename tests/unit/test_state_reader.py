@@ -3,9 +3,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import OrderedDict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pytest
@@ -34,10 +34,22 @@ COUNTS = "c" * 32
 GROUPS = 128
 
 
+class Pair(NamedTuple):
+    x: str
+    y: Any
+
+
+@dataclass
+class Total:
+    sum: int
+    pair: Pair
+
+
 def fill(backend: HashMapStateBackend, key: Any) -> None:
     backend.current_key = key
     backend.state(ValueStateDescriptor("count", Types.LONG())).update(key * 10)
     backend.state(ValueStateDescriptor("any")).update(OrderedDict(n=key))
+    backend.state(ValueStateDescriptor("total")).update(Total(key, Pair("p", None)))
     backend.state(ValueStateDescriptor("mixed")).update(key if key % 2 else {key})
     backend.state(MapStateDescriptor("map", Types.STRING(), Types.INT())).put("x", key)
     backend.state(ListStateDescriptor("rows")).add(Row(a=key, b="x"))
@@ -97,6 +109,7 @@ def test_what_a_savepoint_consists_of(savepoint: str) -> None:
         "count": ("value", True, 10),
         "any": ("value", True, 10),
         "mixed": ("value", True, 10),
+        "total": ("value", True, 10),
         "map": ("map", True, 10),
         "rows": ("list", True, 10),
         "old": ("value", True, 10),
@@ -122,6 +135,7 @@ def test_what_a_savepoint_consists_of(savepoint: str) -> None:
     [
         ("count", ["key", "value"], [(n, n * 10) for n in range(10)]),
         ("any", ["key", "value"], [(n, {"n": n}) for n in range(10)]),
+        ("total", ["key", "value"], [(n, {"sum": n, "pair": {"x": "p", "y": None}}) for n in range(10)]),
         ("map", ["key", "value"], [(n, [("x", n)]) for n in range(10)]),
         ("rows", ["key", "value"], [(n, [{"a": n, "b": "x"}]) for n in range(10)]),
         ("old", ["key", "value"], [(n, n) for n in range(10)]),
@@ -152,7 +166,7 @@ def test_what_is_not_there_is_said_with_what_is(savepoint: str) -> None:
         found.operator("x")
     with pytest.raises(CheckpointError, match=f"several operators named 'Map': .*{'0' * 32}, {'1' * 32}"):
         found.operator("Map")
-    with pytest.raises(CheckpointError, match="'Count' has no state 'x'; it has 'count', 'any'"):
+    with pytest.raises(CheckpointError, match="'Count' has no state 'x'; it has 'count', 'any', 'total'"):
         read_state(savepoint, "counter", "x")
     with pytest.raises(CheckpointError, match=r"in 1 files of its state backend.*take a savepoint"):
         read_state(savepoint, "Rocks", "x")
