@@ -5,6 +5,7 @@
     rocksdb_database.py  one RocksDB instance
     rocksdb_cache.py     what is kept as Python objects
     rocksdb_table.py     tables; rocksdb_map.py: of map states
+    rocksdb_expiry.py    time to live
     rocksdb_files.py     its files in checkpoints
     rocksdb_reader.py    its entries in savepoints, and from instances of former subtasks
 
@@ -27,7 +28,8 @@ from yarnflow.runtime.network.serialization import dump_object
 from yarnflow.runtime.state.backend import TABLE, KeyedStateBackend, wall_clock
 from yarnflow.runtime.state.restore import RestoredOperator
 from yarnflow.runtime.state.rocksdb_cache import ObjectCache
-from yarnflow.runtime.state.rocksdb_database import Database
+from yarnflow.runtime.state.rocksdb_database import Database, remove_abandoned
+from yarnflow.runtime.state.rocksdb_expiry import ExpirySweep
 from yarnflow.runtime.state.rocksdb_files import FileUploads, download
 from yarnflow.runtime.state.rocksdb_map import RocksDBMapTable
 from yarnflow.runtime.state.rocksdb_reader import (
@@ -42,6 +44,11 @@ from yarnflow.runtime.state.rocksdb_table import RocksDBTable, table_location
 from yarnflow.runtime.state.snapshot import KeyedPart, TaskSnapshot
 
 Table = RocksDBTable | RocksDBMapTable
+
+#: Stored entries that are looked at for expiry after a checkpoint: about a millisecond.
+_SWEPT_PER_CHECKPOINT = 2000
+
+_FOLDER = "rocksdb"
 
 
 class RocksDBStateBackend(KeyedStateBackend):
@@ -64,14 +71,18 @@ class RocksDBStateBackend(KeyedStateBackend):
         super().__init__(clock)
         self._settings = settings
         self._max_parallelism = max_parallelism
-        folder = f"rocksdb-{name}-{uuid.uuid4().hex[:12]}"
-        directory = os.path.join(os.path.abspath(settings.local_directory or "."), folder)
-        self.database = Database(directory, settings)
+        local = os.path.abspath(settings.local_directory or ".")
+        remove_abandoned(local, _FOLDER)
+        folder = f"{_FOLDER}-{name}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        self.database = Database(os.path.join(local, folder), settings)
         self._cache = ObjectCache(self.database, settings.object_bytes)
         self._tables: dict[str, Table] = {}
         self._numbers: dict[str, int] = {}
         self._catalog: dict[str, CatalogEntry] = {}
         self._uploads = FileUploads(settings.incremental)
+        self._sweep = ExpirySweep(self.database)
+        self._sweeping = False
+        self._cache.on_stored = self._remove_expired
         self._closed = False
 
     def table(self, name: str) -> Table:
@@ -128,12 +139,34 @@ class RocksDBStateBackend(KeyedStateBackend):
 
     def checkpoint_completed(self, checkpoint_id: int) -> None:
         self._uploads.completed(checkpoint_id)
+        if not self.database.frozen:
+            self._remove_expired(_SWEPT_PER_CHECKPOINT)
 
     def close(self) -> None:
         if not self._closed:
             self._closed = True
             self._cache.close()
             self.database.close()
+
+    def _remove_expired(self, entries: int) -> None:
+        if self._sweeping:  # what it removes has become too much and was stored
+            return
+        self._sweeping = True
+        try:
+            self._sweep_tables(entries)
+        finally:
+            self._sweeping = False
+
+    def _sweep_tables(self, entries: int) -> None:
+        for name, descriptor in self._descriptors.items():
+            config = descriptor.ttl_config
+            living = self.expired(name)
+            if (
+                config is not None
+                and living is not None
+                and config.get_cleanup_strategies().get_rocksdb_compact_filter_cleanup_strategy() is not None
+            ):
+                self._sweep.go_on(name, self.table(name), living, entries)
 
     def _write_catalog(self) -> None:
         batch = self.database.batch()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from yarnflow.runtime.network.serialization import dump_object
@@ -27,6 +28,10 @@ _PATIENCE = 3
 _caches: weakref.WeakSet[ObjectCache] = weakref.WeakSet()
 
 
+def _nothing(entries: int) -> None:
+    """Nobody wants to know."""
+
+
 class ObjectCache:
     """Knows what the mappings of one backend hold, and bounds it.
 
@@ -45,6 +50,8 @@ class ObjectCache:
         self._most_written = 0
         self._most_read = 0
         self._removals: dict[bytes, None] = {}
+        #: Called with a number of entries, about, when they have become too many and were stored.
+        self.on_stored: Callable[[int], None] = _nothing
         _caches.add(self)
         self._adapt()
 
@@ -83,6 +90,7 @@ class ObjectCache:
         limit = self._most_written
         if self._written > limit and not (self.database.frozen and self._written < _PATIENCE * limit):
             self.store()
+            self.on_stored(limit)
         else:
             mapping.allowance = written + min(max(written, 8), 1024)
 

@@ -15,6 +15,7 @@ buffer in its own thread. Whoever comes first, the thread that uploads or the ne
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import threading
@@ -183,3 +184,28 @@ class Database:
         if frozen is not None:
             frozen.make()
             self._frozen = None
+
+
+def remove_abandoned(folder: str, beginning: str) -> None:
+    """Remove databases in a folder whose processes were killed.
+
+    A database is in use as long as somebody holds the lock that RocksDB takes on its file LOCK (as fcntl does).
+
+    Args:
+        folder: may not be there.
+        beginning: of the names of the databases' directories: "<beginning>-...-<process id>-<random>".
+    """
+    if not os.path.isdir(folder):
+        return
+    for name in os.listdir(folder):
+        parts = name.split("-")
+        # Our own locks would seem free to us, and closing a file would give them up.
+        if parts[0] != beginning or len(parts) < 3 or parts[-2] == str(os.getpid()):
+            continue
+        directory = os.path.join(folder, name)
+        try:
+            with open(os.path.join(Database.files_in(directory), "LOCK"), "r+b") as lock:
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(directory, ignore_errors=True)
+        except (FileNotFoundError, BlockingIOError):
+            continue  # somebody is about to open it, or uses it

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -394,6 +396,96 @@ def test_values_expire_also_in_savepoints(tmp_path: Path, kind: Any) -> None:
         assert read() == 2
         store.current_key = "old"
         assert read() is None
+
+
+@pytest.mark.parametrize("kind", [ValueStateDescriptor, MapStateDescriptor, ListStateDescriptor])
+def test_expired_values_go_without_being_asked_for(tmp_path: Path, kind: Any) -> None:
+    now = [1000]
+    descriptor = kind("s")
+    descriptor.enable_time_to_live(StateTtlConfig.new_builder(Time.milliseconds(100)).build())
+    with backend(tmp_path, clock=lambda: now[0]) as store:
+        state = store.state(descriptor)
+        for key in range(3000):
+            store.current_key = key
+            if key == 1500:
+                now[0] = 1050
+            if kind is ValueStateDescriptor:
+                state.update(key)
+            elif kind is MapStateDescriptor:
+                state.put("n", key)
+            else:
+                state.add(key)
+        now[0] = 1110
+        for checkpoint in range(1, 3):
+            stored(store, Storage(tmp_path / "storage"), checkpoint_id=checkpoint)
+            store.checkpoint_completed(checkpoint)
+        store._cache.store()
+        assert len(list(store.database.scan(store.table("s").prefix))) == 1500
+        assert sorted(contents(store, "s")[None]) == list(range(1500, 3000))
+
+
+def test_databases_of_killed_processes_are_removed(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from yarnflow.runtime.state.rocksdb import RocksDBStateBackend\n"
+        "from yarnflow.runtime.state.rocksdb_settings import RocksDBSettings\n"
+        "store = RocksDBStateBackend(RocksDBSettings(local_directory=sys.argv[1]), 128)\n"
+        "print('open', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"open\n"
+        with backend(tmp_path):
+            assert len(list(tmp_path.iterdir())) == 2
+            with backend(tmp_path):
+                assert len(list(tmp_path.iterdir())) == 3
+        other.kill()
+        other.wait()
+        assert len(list(tmp_path.iterdir())) == 1
+        with backend(tmp_path):
+            assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.slow
+def test_memory_is_bounded_with_ten_times_as_much_state(tmp_path: Path) -> None:
+    mebibytes, values = 16, 160_000
+    code = f"""
+import os, random, sys
+from yarnflow.runtime.state.rocksdb import RocksDBStateBackend
+from yarnflow.runtime.state.rocksdb_settings import RocksDBSettings
+
+def memory():
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+budget = {mebibytes} << 20
+settings = RocksDBSettings(object_bytes=budget // 4, native_bytes=budget * 3 // 4, local_directory=sys.argv[1])
+store = RocksDBStateBackend(settings, 128)
+state = store.table("t").of(None)
+before, most = memory(), 0
+for key in range({values}):
+    state[key] = (key, os.urandom(1000))
+    if not key % 1000:
+        most = max(most, memory())
+for number in range(20_000):
+    key = random.randrange({values})
+    found, noise = state[key]
+    assert found == key
+    state[key] = (key, noise[::-1])
+    if not number % 1000:
+        most = max(most, memory())
+assert sum(1 for _ in state.items()) == {values}
+print(max(most, memory()) - before, store.database.size())
+store.close()
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    memory, size = map(int, done.stdout.split())
+    assert size > 10 * (mebibytes - 1) << 20
+    assert memory < 80 << 20
 
 
 def test_a_value_that_cannot_be_stored_is_refused(tmp_path: Path) -> None:
