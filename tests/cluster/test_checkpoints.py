@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.cluster.waiting import eventually
 from yarnflow.common import Types
 from yarnflow.common.watermark_strategy import WatermarkStrategy
 from yarnflow.datastream import (
@@ -178,6 +179,45 @@ def test_unaligned_checkpoints_under_backpressure(
     with last.execute_and_collect() as results:
         assert sorted(results) == EXPECTED
     assert len(list(tmp_path.glob("fault-*"))) == 2
+
+
+@pytest.mark.parametrize("parallelism", [1, 2])
+def test_overtaken_records_are_dealt_anew_at_another_parallelism(
+    cluster: MiniCluster, tmp_path: Path, parallelism: int
+) -> None:
+    def job(parallelism: int, **options: str) -> Any:
+        env = environment(
+            tmp_path,
+            **{
+                "execution.checkpointing.unaligned.enabled": "true",
+                "execution.checkpointing.num-retained": "1000",
+                "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+                **options,
+            },
+        )
+        env.set_parallelism(parallelism)
+        source = NumberSequenceSource(1, COUNT)
+        numbers = env.from_source(source, WatermarkStrategy.no_watermarks(), "numbers").uid("numbers")
+        slow = numbers.map(lambda value: (value % KEYS, value)).uid("pairs").rebalance().map(Slow()).uid("slow")
+        return slow.key_by(lambda pair: pair[0]).process(Counter()).uid("counter")
+
+    def with_records() -> list[Path]:
+        return [
+            path.parent
+            for path in tmp_path.glob("checkpoints/*/chk-*/_metadata")
+            if path.read_text().count('"channel"') > 1
+        ]
+
+    with job(3 - parallelism).execute_and_collect():
+        eventually(lambda: bool(with_records()))
+    start = max(with_records(), key=lambda path: int(path.name.split("-")[1]))
+    with job(parallelism, **{"execution.state-recovery.path": start.as_uri()}).execute_and_collect() as results:
+        counts: dict[int, list[int]] = {}
+        for key, count in results:
+            counts.setdefault(key, []).append(count)
+    for found in counts.values():
+        assert sorted(found) == list(range(min(found), COUNT // KEYS + 1))
+    assert set(counts) == set(range(KEYS))
 
 
 def test_at_least_once_loses_nothing(cluster: MiniCluster, tmp_path: Path) -> None:
