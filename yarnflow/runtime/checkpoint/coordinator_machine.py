@@ -343,7 +343,7 @@ class CoordinatorMachine:
         if pending is None:
             if directory := self._aborted.get(message.checkpoint_id, ""):
                 # Written after the directory was deleted.
-                self._effects.append(Delete((directory,)))
+                self._effects.append(self.store.orphans(directory, [message.state]))
             return
         if key is None or pending.waiting.get(key) != message.execution_id:
             return
@@ -418,7 +418,7 @@ class CoordinatorMachine:
             self._aborted[number] = pending.directory
             while len(self._aborted) > _REMEMBERED:
                 self._aborted.popitem(last=False)
-            self._effects.append(Delete((pending.directory,)))
+            self._effects.append(self.store.orphans(pending.directory, pending.states.values()))
         kind = "savepoint" if pending.savepoint else "checkpoint"
         self._answer(pending.request, RequestOutcome(True, "", number, f"the {kind} failed: {reason}"))
         if counted:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from yarnflow.config.checkpointing import CheckpointRetention
 from yarnflow.runtime.checkpoint.assignment import files_of
 from yarnflow.runtime.checkpoint.coordinator_events import Delete
+from yarnflow.runtime.checkpoint.handles import SubtaskState
 from yarnflow.runtime.checkpoint.metadata import CompletedCheckpoint
 from yarnflow.runtime.checkpoint.paths import METADATA, below, resolve
 from yarnflow.runtime.states import JobStatus
@@ -60,6 +61,19 @@ class CompletedCheckpointStore:
     def give_up_latest(self) -> CompletedCheckpoint:
         """Never restore from the newest again: it cannot be read. Its files stay, for whoever wants to know."""
         return self.retained.pop()
+
+    def orphans(self, directory: str, states: Iterable[SubtaskState]) -> Delete:
+        """What to delete of a checkpoint that will not complete: its directory, and shared files that only it
+        names. Nobody will name them again: files are only reused from checkpoints that are complete."""
+        files = {
+            resolve(directory, file.path)
+            for state in states
+            for operator in state.operators
+            for file in operator.files
+            if file.shared
+        }
+        kept = set().union(*map(paths_of, self.retained))
+        return Delete((directory,), tuple(sorted(path for path in files - kept if self._own(path))))
 
     def clear(self) -> tuple[list[CompletedCheckpoint], Delete]:
         """Retain nothing: the job has ended."""

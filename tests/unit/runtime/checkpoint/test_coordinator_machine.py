@@ -265,6 +265,19 @@ def test_what_is_written_too_late_is_deleted():
     assert harness.deleted == ["file:///c/job/chk-1"]
 
 
+def test_shared_files_of_an_aborted_checkpoint_go_unless_a_complete_one_names_them():
+    harness = running(tolerable_failures=5)
+    harness.pass_time(10)
+    harness.take(1, shared=("a",))
+    harness.pass_time(10)
+    harness.make_directories()
+    harness.acknowledge(2, "source/0", shared=("a", "b"))
+    harness.decline(2)
+    assert harness.deleted == ["file:///c/job/chk-2", "file:///c/job/shared/b"]
+    harness.acknowledge(2, "sink/1", shared=("a", "c"))
+    assert harness.deleted[2:] == ["file:///c/job/chk-2", "file:///c/job/shared/c"]
+
+
 def test_restarted_tasks_start_from_the_newest_complete_checkpoint():
     harness = running(num_retained=2)
     assert harness.machine.restore("source", 0) is None
