@@ -167,13 +167,14 @@ class DataStream:
 
     def process(self, func: ProcessFunction, output_type: TypeInformation | None = None) -> DataStream:
         """Call `func.process_element(record, context)`, which yields records and (OutputTag, record)."""
-        if isinstance(func, KeyedProcessFunction):
+        given: Any = func
+        if isinstance(given, KeyedProcessFunction):
             raise TypeError(
-                f"process(): {type(func).__name__} is a KeyedProcessFunction and needs a keyed stream: call key_by() "
-                "first"
+                f"process(): {type(given).__name__} is a KeyedProcessFunction and needs a keyed stream: call "
+                "key_by() first"
             )
-        if not isinstance(func, ProcessFunction):
-            raise TypeError(f"process() needs a ProcessFunction, not {shown(func)}")
+        if not isinstance(given, ProcessFunction):
+            raise TypeError(f"process() needs a ProcessFunction, not {shown(given)}")
         return self._transform("PROCESS", specs.ProcessSpec(func), output_type)
 
     def project(self, *field_indexes: int) -> DataStream:

@@ -36,6 +36,11 @@ class KeyedAdapter(Function):
         self.function.close()
 
 
+def users(function: Any) -> Any:
+    """The function that the program gave, without an adapter."""
+    return function.function if isinstance(function, KeyedAdapter) else function
+
+
 class KeyedMap(KeyedAdapter, KeyedProcessFunction):
     """A MapFunction."""
 

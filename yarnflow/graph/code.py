@@ -10,6 +10,7 @@ from dataclasses import fields
 from typing import Any
 
 from yarnflow.errors import SerializationError
+from yarnflow.functions.keyed_adapters import users
 from yarnflow.graph.operators import OperatorChain
 
 
@@ -61,6 +62,7 @@ def _reason(value: Any) -> Exception | None:
 
 
 def _describe(value: Any) -> str:
+    value = users(value)
     name = getattr(value, "__qualname__", None)
     if name is None:
         return f"of class {type(value).__qualname__}"

@@ -9,7 +9,7 @@ from yarnflow.functions.checkpointed import (
     FunctionInitializationContext,
     FunctionSnapshotContext,
 )
-from yarnflow.functions.keyed_adapters import KeyedAdapter
+from yarnflow.functions.keyed_adapters import users
 from yarnflow.runtime.operators.base import wall_clock
 from yarnflow.runtime.state.operator_state import HeapOperatorStateStore
 from yarnflow.runtime.state.restore import RestoredOperator
@@ -24,8 +24,7 @@ class FunctionState:
     """
 
     def __init__(self, function: Any) -> None:
-        if isinstance(function, KeyedAdapter):
-            function = function.function
+        function = users(function)
         self._function = function if isinstance(function, CheckpointedFunction) else None
         self._restored_id: int | None = None
         self.store = HeapOperatorStateStore()

@@ -11,6 +11,7 @@ from typing import Any
 
 from yarnflow.errors import ProgramError
 from yarnflow.functions.batch import RowBatch
+from yarnflow.functions.keyed_adapters import users
 from yarnflow.functions.output_tag import OutputTag
 from yarnflow.functions.runtime_context import RuntimeContext
 from yarnflow.functions.timers import NO_TIMESTAMP
@@ -97,10 +98,16 @@ class ProcessOperator(StreamOperator):
         """Raise a ProgramError in place of `error` if the reason is that results are no records."""
         if results is not None and not hasattr(results, "__iter__"):
             raise ProgramError(
-                f"'{self.operator.name}': {getattr(call, '__qualname__', call)}() returned {shorten(results)} "
+                f"'{self.operator.name}': {self._name_of(call)} returned {shorten(results)} "
                 f"({type(results).__name__}) for {shorten(record)}: it must yield records, or return a list of "
                 "them or None"
             ) from error
+
+    def _name_of(self, call: Any) -> str:
+        function = users(self.function)
+        if function is not self.function:
+            return f"the function of {type(function).__name__}"
+        return f"{getattr(call, '__qualname__', call)}()"
 
     def _take_tagged(
         self, rows: list[Any], times: list[int] | None
