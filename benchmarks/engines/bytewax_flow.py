@@ -1,16 +1,20 @@
-"""bytewax 0.21. W1, W2, W3. Sources emit batches of 1,000, which is where bytewax is fastest."""
+"""bytewax 0.21. W1 to W4. Sources emit batches of 1,000, which is where bytewax is fastest."""
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
+
 import bytewax.operators as op
+import bytewax.operators.windowing as windowing
 from _measure import arguments, timed_runs, words_of
 from bytewax._bytewax import cli_main
 from bytewax.dataflow import Dataflow
 from bytewax.inputs import DynamicSource, StatelessSourcePartition
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
-options = arguments(("W1", "W2", "W3"))
+options = arguments(("W1", "W2", "W3", "W4"))
 BATCH = 1000
+EPOCH, MILLISECOND = datetime(2024, 1, 1, tzinfo=timezone.utc), timedelta(milliseconds=1)
 
 
 class Numbers(DynamicSource):
@@ -83,6 +87,17 @@ def run(size: str) -> int:
         # Keys of bytewax are strings.
         stream = op.map("key", op.input("in", flow, Numbers(int(size))), lambda x: (str(x % 10_000), x))
         stream = op.stateful_map("count", stream, count_value)
+        records = int(size)
+    elif options.workload == "W4":
+        stream = op.map("key", op.input("in", flow, Numbers(int(size))), lambda x: (str(x % 1000), x))
+        clock = windowing.EventClock(
+            lambda x: EPOCH + MILLISECOND * x, timedelta(0), to_system_utc=lambda time: None
+        )
+        windower = windowing.TumblingWindower(length=timedelta(seconds=1), align_to=EPOCH)
+        counts = windowing.fold_window(
+            "count", stream, clock, windower, lambda: 0, lambda n, _: n + 1, lambda a, b: a + b, ordered=False
+        )
+        stream = counts.down
         records = int(size)
     else:
         stream = op.input("in", flow, Lines(options.data / size))

@@ -1,10 +1,10 @@
-"""The bar: a plain Python loop that calls the same lambdas. W1, W2, W3."""
+"""The bar: a plain Python loop that calls the same lambdas. W1 to W4; W4O is W4 with times out of order."""
 
 from __future__ import annotations
 
 from _measure import arguments, timed_runs, words_of
 
-options = arguments(("W1", "W2", "W3"))
+options = arguments(("W1", "W2", "W3", "W4", "W4O"))
 
 
 def w1(size: str) -> int:
@@ -50,4 +50,32 @@ def w3(size: str) -> int:
     return int(size)
 
 
-timed_runs(options, {"W1": w1, "W2": w2, "W3": w3}[options.workload])
+def w4(size: str) -> int:
+    """Sequence -> time -> key -> a count per key and window of 1 s; a window goes when its records cannot come any
+    more."""
+    disorder = options.workload == "W4O"
+    pair = (lambda x: (x % 1000, x - x * 7919 % 1000)) if disorder else (lambda x: (x % 1000, x))
+    key, time, add = (lambda pair: pair[0]), (lambda pair: pair[1]), (lambda value, count: count + 1)
+    bound = 1000 if disorder else 0
+    windows: dict[int, dict[int, int]] = {}
+    newest, ends, results = 0, 1000, 0
+    for number in range(int(size)):
+        record = pair(number)
+        at = time(record)
+        start = at - at % 1000
+        counts = windows.get(start)
+        if counts is None:
+            counts = windows[start] = {}
+        selected = key(record)
+        counts[selected] = add(record, counts.get(selected, 0))
+        if at > newest:
+            newest = at
+            if newest - bound >= ends:
+                for _ in windows.pop(ends - 1000).values():
+                    results += 1
+                ends += 1000
+    return int(size)
+
+
+runs = {"W1": w1, "W2": w2, "W3": w3, "W4": w4, "W4O": w4}
+timed_runs(options, runs[options.workload])

@@ -1,4 +1,5 @@
-"""yarnflow, on its MiniCluster. W1, W2, W3 with Python functions; W1C, W2C, W3C, PARQUET on columns."""
+"""yarnflow, on its MiniCluster. W1 to W4 with Python functions; W1C to W4C and PARQUET on columns. W4O is W4 with
+times out of order, W4S with sliding windows."""
 
 from __future__ import annotations
 
@@ -6,17 +7,20 @@ from pathlib import Path
 
 from _measure import arguments, timed_runs, words_of
 
-from yarnflow.common import Types, WatermarkStrategy
+from yarnflow.common import Duration, Time, Types, WatermarkStrategy
+from yarnflow.common.watermark_strategy import TimestampAssigner
 from yarnflow.datastream import DataStream, RuntimeExecutionMode, StreamExecutionEnvironment
 from yarnflow.datastream.connectors.discard import DiscardingSink
 from yarnflow.datastream.connectors.file_system import FileSource, StreamFormat
 from yarnflow.datastream.connectors.number_seq import NumberSequenceSource
 from yarnflow.datastream.connectors.parquet import ParquetSource
-from yarnflow.datastream.expressions import col
-from yarnflow.datastream.functions import KeyedProcessFunction, RuntimeContext
+from yarnflow.datastream.expressions import col, count
+from yarnflow.datastream.functions import AggregateFunction, KeyedProcessFunction, RuntimeContext
 from yarnflow.datastream.state import ValueStateDescriptor
+from yarnflow.datastream.window import SlidingEventTimeWindows, TumblingEventTimeWindows
 
-options = arguments(("W1", "W1C", "W2", "W2C", "W3", "W3C", "PARQUET", "PARQUET_BATCH"))
+W4 = ("W4", "W4O", "W4S", "W4C", "W4OC", "W4SC")
+options = arguments(("W1", "W1C", "W2", "W2C", "W3", "W3C", *W4, "PARQUET", "PARQUET_BATCH"))
 env = StreamExecutionEnvironment.get_execution_environment()
 env.set_parallelism(options.slots)
 
@@ -106,6 +110,57 @@ def w3_columns(size: str) -> int:
     return int(size)
 
 
+class CountRecords(AggregateFunction):
+    """Counts."""
+
+    def create_accumulator(self) -> int:
+        return 0
+
+    def add(self, value: tuple[int, int], accumulator: int) -> int:
+        return accumulator + 1
+
+    def get_result(self, accumulator: int) -> int:
+        return accumulator
+
+    def merge(self, acc_a: int, acc_b: int) -> int:
+        return acc_a + acc_b
+
+
+class Second(TimestampAssigner):
+    """The time is the second field."""
+
+    def extract_timestamp(self, value: tuple[int, int], record_timestamp: int | None) -> int:
+        return value[1]
+
+
+def w4(size: str) -> int:
+    """Sequence -> event time -> key_by -> windows -> count per key and window. Record x has the key x % 1,000 and
+    the time x ms, or up to 1 s less where times are out of order."""
+    workload = options.workload
+    columns, disorder = workload.endswith("C"), "O" in workload
+    strategy = WatermarkStrategy.for_monotonous_timestamps()
+    if disorder:
+        strategy = WatermarkStrategy.for_bounded_out_of_orderness(Duration.of_seconds(1))
+    windows = TumblingEventTimeWindows.of(Time.seconds(1))
+    if "S" in workload:
+        windows = SlidingEventTimeWindows.of(Time.seconds(60), Time.seconds(1))
+    if columns:
+        value = col("value")
+        time = value - value * 7919 % 1000 if disorder else value
+        records = numbers(int(size)).select(key=value % 1000, time=time)
+        timed = records.assign_timestamps_and_watermarks(strategy.with_timestamp_column("time"))
+        counts = timed.key_by("key").window(windows).aggregate(records=count())
+    else:
+        pair = (lambda x: (x % 1000, x - x * 7919 % 1000)) if disorder else (lambda x: (x % 1000, x))
+        timed = numbers(int(size)).map(pair).assign_timestamps_and_watermarks(
+            strategy.with_timestamp_assigner(Second())
+        )
+        counts = timed.key_by(lambda pair: pair[0]).window(windows).aggregate(CountRecords())
+    counts.sink_to(DiscardingSink())
+    env.execute(workload)
+    return int(size)
+
+
 def parquet(size: str) -> int:
     """Parquet -> filter -> key_by field -> sum."""
     import pyarrow.parquet as pq
@@ -132,6 +187,7 @@ runs = {
     "W2C": w2_columns,
     "W3": w3,
     "W3C": w3_columns,
+    **dict.fromkeys(W4, w4),
     "PARQUET": parquet,
     "PARQUET_BATCH": parquet,
 }

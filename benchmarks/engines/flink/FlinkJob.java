@@ -1,6 +1,8 @@
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
+import org.apache.flink.api.common.functions.AggregateFunction;
 import org.apache.flink.api.common.functions.OpenContext;
 import org.apache.flink.api.common.state.ValueState;
 import org.apache.flink.api.common.state.ValueStateDescriptor;
@@ -12,6 +14,8 @@ import org.apache.flink.connector.file.src.reader.TextLineInputFormat;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.functions.KeyedProcessFunction;
 import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
+import org.apache.flink.streaming.api.windowing.assigners.SlidingEventTimeWindows;
+import org.apache.flink.streaming.api.windowing.assigners.TumblingEventTimeWindows;
 import org.apache.flink.util.Collector;
 
 /** Flink's Java DataStream API. Arguments: workload slots sizes repeat data-folder; prints what _measure.py says. */
@@ -32,6 +36,29 @@ public class FlinkJob {
       long now = before == null ? 1 : before + 1;
       count.update(now);
       out.collect(Tuple2.of(value.f0, now));
+    }
+  }
+
+  /** Counts the records of each key and window. */
+  static class CountRecords implements AggregateFunction<Tuple2<Long, Long>, Long, Long> {
+    @Override
+    public Long createAccumulator() {
+      return 0L;
+    }
+
+    @Override
+    public Long add(Tuple2<Long, Long> value, Long count) {
+      return count + 1;
+    }
+
+    @Override
+    public Long getResult(Long count) {
+      return count;
+    }
+
+    @Override
+    public Long merge(Long left, Long right) {
+      return left + right;
     }
   }
 
@@ -56,6 +83,23 @@ public class FlinkJob {
           .map(x -> Tuple2.of(x % 10_000, x)).returns(Types.TUPLE(Types.LONG, Types.LONG))
           .keyBy(pair -> pair.f0, Types.LONG)
           .process(new Count()).returns(Types.TUPLE(Types.LONG, Types.LONG))
+          .sinkTo(new DiscardingSink<>());
+    } else if (workload.startsWith("W4")) {
+      records = Long.parseLong(size);
+      boolean disorder = workload.equals("W4O");
+      WatermarkStrategy<Tuple2<Long, Long>> strategy = disorder
+          ? WatermarkStrategy.forBoundedOutOfOrderness(Duration.ofSeconds(1))
+          : WatermarkStrategy.forMonotonousTimestamps();
+      var keyed = env.fromSource(new NumberSequenceSource(0, records - 1), WatermarkStrategy.noWatermarks(), "numbers")
+          .map(x -> Tuple2.of(x % 1000, disorder ? x - x * 7919 % 1000 : x))
+          .returns(Types.TUPLE(Types.LONG, Types.LONG))
+          .assignTimestampsAndWatermarks(strategy.withTimestampAssigner((pair, before) -> pair.f1))
+          .keyBy(pair -> pair.f0, Types.LONG);
+      var second = Duration.ofSeconds(1);
+      (workload.equals("W4S")
+          ? keyed.window(SlidingEventTimeWindows.of(Duration.ofSeconds(60), second))
+          : keyed.window(TumblingEventTimeWindows.of(second)))
+          .aggregate(new CountRecords())
           .sinkTo(new DiscardingSink<>());
     } else {
       Path text = data.resolve(size);
