@@ -12,8 +12,9 @@ from yarnflow.runtime.state.rocksdb_database import Database
 if TYPE_CHECKING:
     from yarnflow.runtime.state.rocksdb_table import RocksDBMapping
 
-#: Most entries that are written at once: it bounds the synchronous part of a checkpoint.
+#: Most entries, and bytes, that are written at once: it bounds the synchronous part of a checkpoint.
 _MOST_WRITTEN = 15_000
+_MOST_BYTES = 2 << 20
 #: Entries per entry written that may be kept after reading.
 _READ_PER_WRITTEN = 4
 #: What an entry takes as objects: so much, and its bytes so many times.
@@ -137,7 +138,9 @@ class ObjectCache:
 
     def _adapt(self) -> None:
         entries = int(self._memory / max(len(_caches), 1) / self._entry_bytes)
-        self._most_written = min(max(entries // (1 + _READ_PER_WRITTEN), 16), _MOST_WRITTEN)
+        size = max(self._entry_bytes - _ENTRY_OVERHEAD, 1) / _ENTRY_FACTOR
+        at_once = min(_MOST_WRITTEN, int(_MOST_BYTES / size))
+        self._most_written = max(min(entries // (1 + _READ_PER_WRITTEN), at_once), 16)
         self._most_read = max(entries - self._most_written, 16)
 
     def _trim(self) -> None:

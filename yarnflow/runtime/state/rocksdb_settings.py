@@ -21,6 +21,8 @@ _MIB = 1 << 20
 _UNBOUNDED_CACHE = 8 * _MIB
 _UNBOUNDED_BUFFER = 64 * _MIB
 
+_WRITE_BUFFERS = 6
+
 
 @dataclass(frozen=True)
 class RocksDBSettings:
@@ -93,6 +95,8 @@ class RocksDBSettings:
         options.set_write_buffer_size(buffer_size)
         # A changed entry makes its file new, and an incremental checkpoint stores it again.
         options.set_target_file_size_base(min(max(buffer_size, 8 * _MIB), 64 * _MIB))
+        # The manager bounds their memory. With fewer, a checkpoint would wait for a buffer that is being written.
+        options.set_max_write_buffer_number(_WRITE_BUFFERS)
         options.set_max_background_jobs(self.threads)
         options.set_compression_type(library.DBCompressionType.lz4())
         # A database that is rebuilt from checkpoints needs no log of its own, nor statistics that wake it up.
