@@ -157,7 +157,7 @@ class SlidingProcessingTimeWindows(_ProcessingTime, PanedWindows):
         return self.windows_at(context.get_current_processing_time())
 
 
-class _Sessions(MergingWindowAssigner[Any, TimeWindow]):
+class SessionWindows(MergingWindowAssigner[Any, TimeWindow]):
     """Each record opens a window of its gap; windows that overlap or touch merge."""
 
     def merge_windows(
@@ -166,7 +166,7 @@ class _Sessions(MergingWindowAssigner[Any, TimeWindow]):
         TimeWindow.merge_windows(windows, callback)
 
 
-class _FixedGap(_Sessions):
+class _FixedGap(SessionWindows):
     def __init__(self, session_gap: int) -> None:
         if session_gap <= 0:
             raise ProgramError(f"{type(self).__name__}: the gap must be greater than 0 ms, not {session_gap}")
@@ -176,7 +176,7 @@ class _FixedGap(_Sessions):
         return f"{type(self).__name__}({self._session_gap})"
 
 
-class _DynamicGap(_Sessions):
+class _DynamicGap(SessionWindows):
     def __init__(self, session_window_time_gap_extractor: SessionWindowTimeGapExtractor) -> None:
         if not callable(getattr(session_window_time_gap_extractor, "extract", None)):
             raise TypeError(

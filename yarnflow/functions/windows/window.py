@@ -6,7 +6,7 @@ import struct
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from yarnflow.common.constants import MAX_LONG_VALUE
 
@@ -34,14 +34,16 @@ class Window(ABC):
         """The last event time that belongs to it, ms since the epoch; what results of the window carry."""
 
 
-class TimeWindow(Window):
-    """From `start` up to but without `end`, ms since the epoch."""
+class _Bounds(NamedTuple):
+    start: int
+    end: int
 
-    __slots__ = ("end", "start")
 
-    def __init__(self, start: int, end: int) -> None:
-        self.start = start
-        self.end = end
+class TimeWindow(_Bounds, Window):
+    """From `start` up to but without `end`, ms since the epoch. A tuple, because tuples are hashed and compared in
+    C, and state is looked up by window."""
+
+    __slots__ = ()
 
     def max_timestamp(self) -> int:
         return self.end - 1
@@ -77,21 +79,6 @@ class TimeWindow(Window):
             covered, parts = window, {window}
         if covered is not None and len(parts) > 1:
             callback.merge(parts, covered)
-
-    def __hash__(self) -> int:
-        return hash((self.start, self.end))
-
-    def __eq__(self, other: object) -> bool:
-        return other.__class__ is TimeWindow and self.end == other.end and self.start == other.start
-
-    def __lt__(self, other: TimeWindow) -> bool:
-        return (self.start, self.end) < (other.start, other.end)
-
-    def __le__(self, other: TimeWindow) -> bool:
-        return (self.start, self.end) <= (other.start, other.end)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return TimeWindow, (self.start, self.end)
 
     def __repr__(self) -> str:
         return f"TimeWindow(start={self.start}, end={self.end})"

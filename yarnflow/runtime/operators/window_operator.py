@@ -75,7 +75,8 @@ class WindowOperator(WindowingOperator):
 
     def open(self) -> None:
         super().open()
-        self._assigner_context.runtime_context = self.context.runtime_context.with_keyed_state(self.backend)
+        states = OneHandle(self.backend)
+        self._assigner_context.runtime_context = self.context.runtime_context.with_keyed_state(states)
 
     def snapshot(self, snapshot: TaskSnapshot) -> None:
         super().snapshot(snapshot)
@@ -380,3 +381,18 @@ class AssignerContext(WindowAssigner.WindowAssignerContext):
 
     def get_runtime_context(self) -> RuntimeContext:
         return self.runtime_context
+
+
+class OneHandle:
+    """Makes each handle once: an assigner asks for its state with every record."""
+
+    def __init__(self, backend: KeyedStateBackend) -> None:
+        self._backend = backend
+        self._handles: dict[str, State] = {}
+
+    def state(self, descriptor: StateDescriptor) -> State:
+        """The handle for a descriptor."""
+        handle = self._handles.get(descriptor.name)
+        if handle is None:
+            handle = self._handles[descriptor.name] = self._backend.state(descriptor)
+        return handle
