@@ -136,6 +136,6 @@ def test_a_cancelled_job_goes_on_from_its_savepoint_and_from_its_retained_checkp
         output = tmp_path / name
         yarnflow(cluster, "run", "-s", start_from, str(tmp_path / "job.py"), str(output))
         rest = committed(output)
-        assert rest[-1] == EXPECTED[-1]
+        assert f"9 {COUNT // 10}" in rest, "counting went on"
         assert 0 < len(rest) < COUNT, "what was counted before is not counted again"
         assert set(rest) <= set(EXPECTED)
