@@ -35,7 +35,7 @@ from yarnflow.runtime.operators.columnar_partials import (
     prepare,
     results,
 )
-from yarnflow.runtime.operators.window_base import LATE_METRIC, WATERMARK, untimed
+from yarnflow.runtime.operators.window_base import LATE_METRIC, WATERMARK, restored_watermark, untimed
 from yarnflow.runtime.operators.window_panes import SharedPanes
 from yarnflow.runtime.state.restore import RestoredOperator
 from yarnflow.runtime.state.snapshot import Chunk, KeyedPart, TaskSnapshot
@@ -338,11 +338,9 @@ class ColumnarWindowOperator(StreamOperator):
         return text
 
     def restore(self, restored: RestoredOperator) -> None:
-        watermarks = restored.items(WATERMARK, StateKind.UNION)
-        if watermarks:
-            self.watermark = min(watermarks)
-            if self._in_event_time:
-                self._now = self.watermark
+        self.watermark = restored_watermark(restored)
+        if self._in_event_time:
+            self._now = self.watermark
         if _TABLE not in restored.keyed_names():
             return
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(restored.details(_TABLE)[_COLUMNS])))

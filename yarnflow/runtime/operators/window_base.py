@@ -26,6 +26,7 @@ from yarnflow.functions.windows.window_functions import (
 )
 from yarnflow.graph.operators import Operator, WindowSpec
 from yarnflow.runtime.checkpoint.handles import StateKind
+from yarnflow.runtime.network.elements import MAX_WATERMARK, MIN_WATERMARK
 from yarnflow.runtime.operators.base import OperatorContext
 from yarnflow.runtime.operators.isolation import own
 from yarnflow.runtime.operators.keyed import shorten
@@ -48,11 +49,15 @@ LATE_METRIC = "numLateRecordsDropped"
 Call = Callable[[Any, Window, list[Any]], Any]
 
 
-class FiringWindow(NamedTuple):
-    """A window that fires, as error messages show it."""
-
+class _WindowAndKey(NamedTuple):
     window: Window
     key: Any
+
+
+class FiringWindow(_WindowAndKey):
+    """A window that fires, as error messages show it."""
+
+    OCCASION = "at"  # instead of "with the record"
 
 
 class WindowStates:
@@ -122,11 +127,7 @@ class WindowingOperator(ProcessOperator):
     def restore(self, restored: RestoredOperator) -> None:
         super().restore(restored)
         self.backend.restore(restored)
-        # Records that were late before stay late, and windows that have fired do not fire again. Barriers are
-        # aligned, so all former subtasks stored the same watermark; should they not, the least one is safe.
-        watermarks = restored.items(WATERMARK, StateKind.UNION)
-        if watermarks:
-            self.watermark = min(watermarks)
+        self.watermark = restored_watermark(restored)
 
     def open(self) -> None:
         context: RuntimeContext = self.context.runtime_context
@@ -286,6 +287,16 @@ class WindowContext(ProcessWindowFunction.Context[Any], ProcessAllWindowFunction
     def global_state(self) -> KeyedStateStore:
         assert self._global_state is not None
         return self._global_state
+
+
+def restored_watermark(restored: RestoredOperator) -> int:
+    """Where event time was: what was late before stays late, and windows that have fired do not fire again.
+
+    Barriers are aligned, so all former subtasks stored the same; should they not, the least one is safe. After the
+    end of time (a drained job that goes on) event time begins anew.
+    """
+    watermark: int = min(restored.items(WATERMARK, StateKind.UNION), default=MIN_WATERMARK)
+    return MIN_WATERMARK if watermark == MAX_WATERMARK else watermark
 
 
 def untimed(name: str, record: Any) -> ProgramError:

@@ -13,6 +13,7 @@ from yarnflow.common.constants import MIN_LONG_VALUE
 from yarnflow.common.time import Time
 from yarnflow.common.typeinfo import Types
 from yarnflow.errors import ProgramError
+from yarnflow.functions.expressions import count
 from yarnflow.functions.output_tag import OutputTag
 from yarnflow.functions.state import (
     AggregatingStateDescriptor,
@@ -365,6 +366,22 @@ def test_built_in_aggregates_of_a_field() -> None:
         harness.send(("a", 2), ("a", 3), ("a", 1), times=[1, 2, 3])
         harness.watermark(10)
         assert harness.rows() == [expected]
+
+
+@pytest.mark.parametrize("aggregates", [(), (("n", count()),)])
+def test_what_was_late_stays_late_after_a_restart_and_a_drained_job_begins_anew(aggregates: Any) -> None:
+    base = replace(TUMBLING, key=None, late_tag=SIDE, aggregates=aggregates)
+    for watermark, late in ((15, [(1, 5)]), (MAX_WATERMARK, None)):
+        harness = Harness(base)
+        harness.watermark(watermark)
+        harness = Harness(base, side=[SIDE], restored=[harness.snapshot()])
+        harness.send(1, times=[5])
+        assert harness.side.get("side") == late
+        harness.watermark(12)  # sources may begin a little earlier
+        assert harness.out[-1] == ("watermark", 12)
+        harness.send(2, times=[16])
+        harness.watermark(30)
+        assert len(harness.rows()) == (1 if late else 2)
 
 
 def test_late_records_are_counted_or_go_to_a_side_output() -> None:
