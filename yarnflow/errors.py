@@ -6,7 +6,8 @@
     ├── ProgramError                  the user's program cannot be turned into a job
     │   ├── ProgramMissingError       the program file or module is not there
     │   ├── NoExecuteError            the program ended without calling execute()
-    │   └── SerializationError        a function or value cannot be pickled
+    │   ├── SerializationError        a function or value cannot be pickled
+    │   └── WrongTypeError            a value is not of the type that the program declares
     ├── JobError                      a job that was submitted
     │   ├── JobSubmissionError        the cluster refused it
     │   ├── JobNotFoundError          no such job id
@@ -97,6 +98,10 @@ class NoExecuteError(ProgramError):
 
 class SerializationError(ProgramError):
     """A function or value cannot be pickled, so it cannot be sent to a worker."""
+
+
+class WrongTypeError(ProgramError, TypeError):
+    """A value is not of the type that the program declares."""
 
 
 class JobError(YarnflowError):

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 
 from yarnflow.common.types import Row, make_row
+from yarnflow.errors import WrongTypeError
 
 __all__ = ["TypeInformation", "Types"]
 
@@ -29,7 +30,7 @@ class TypeInformation:
     def converter(self) -> Converter | None:
         """A function that gives a value the shape of this type; None when values stay as they are.
 
-        The function raises TypeError for a value that cannot have that shape. None (no value) is kept.
+        The function raises WrongTypeError for a value that cannot have that shape. None (no value) is kept.
         """
         return None
 
@@ -193,7 +194,7 @@ class TupleTypeInfo(TypeInformation):
                 return None
             if isinstance(value, (tuple, list, Row)) and len(value) == width:
                 return tuple(value) if fields is None else _convert(value, fields)
-            raise TypeError(f"{value!r} is not {self!r}")
+            raise _misfit(value, self)
 
         return to_tuple
 
@@ -254,9 +255,9 @@ class RowTypeInfo(TypeInformation):
                 elif hasattr(value, "__dict__"):
                     values = [getattr(value, key, None) for key in keys]
                 else:
-                    raise TypeError(f"{value!r} is not {self!r}")
+                    raise _misfit(value, self)
             if len(values) != width:
-                raise TypeError(f"{value!r} has {len(values)} fields and is not {self!r}")
+                raise _misfit(value, self)
             if fields is not None:
                 values = list(_convert(values, fields))
             return make_row(names, values) if kind is None else make_row(names, values, kind)
@@ -268,6 +269,13 @@ class RowTypeInfo(TypeInformation):
         if self._field_names is not None:
             types = [f"{name}: {text}" for name, text in zip(self._field_names, types, strict=False)]
         return f"RowTypeInfo({', '.join(types)})"
+
+
+def _misfit(value: Any, declared: TypeInformation) -> WrongTypeError:
+    return WrongTypeError(
+        f"the value {value!r} does not fit the declared type {declared!r}: change what the function returns, or "
+        "the type that is declared for it"
+    )
 
 
 def _checked(field_types: Sequence[TypeInformation]) -> tuple[TypeInformation, ...]:

@@ -200,9 +200,9 @@ def describe_failure(name: str, job_id: str, cause: ExceptionView | None) -> str
     if cause is None:
         return text
     failure = cause.failure
-    place = failure.operator_name or (
-        f"{cause.vertex_name} (subtask {cause.subtask_index})" if cause.vertex_name else ""
-    )
+    place = failure.operator_name or cause.vertex_name
+    if place and cause.subtask_index >= 0:
+        place += f" (subtask {cause.subtask_index + 1})"
     text += f" in {place}" if place else ""
     text += f" on {failure.where}" if failure.where else ""
     lines = [text + ":", (failure.traceback or failure.message).rstrip()]

@@ -113,8 +113,11 @@ def failure_message(job_id: str, result: dict[str, Any]) -> str:
     cause = result.get("failure-cause") or {}
     lines = [f"the job {result.get('name', '')!r} ({job_id}) failed"]
     task, operator, where = (cause.get(key) or "" for key in ("taskName", "operatorName", "where"))
-    if operator or task:
-        lines[0] += f" in {operator or task}"
+    if operator:
+        subtask = cause.get("subtask", -1)
+        lines[0] += f" in {operator}" + (f" (subtask {subtask + 1})" if subtask >= 0 else "")
+    elif task:
+        lines[0] += f" in {task}"
     if where:
         lines[0] += f" on {where}"
     lines[0] += ":"

@@ -191,6 +191,7 @@ def _exception(view: ExceptionView) -> Json:
         "location": view.host or "(unassigned)",
         "taskManagerId": view.taskmanager_id or "(unassigned)",
         "operatorName": failure.operator_name,
+        "subtask": view.subtask_index,
         "where": failure.where,
         "logTail": failure.log_tail,
     }
@@ -307,7 +308,7 @@ def execution_result(result: JobResult | None) -> Json:
             "class": cause["exceptionName"],
             "message": result.root_cause.failure.message,
             "stack-trace": cause["stacktrace"],
-            **{key: cause[key] for key in ("taskName", "operatorName", "where", "logTail")},
+            **{key: cause[key] for key in ("taskName", "operatorName", "subtask", "where", "logTail")},
         }
     return {"status": {"id": "COMPLETED"}, "job-execution-result": body}
 

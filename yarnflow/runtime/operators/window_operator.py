@@ -101,6 +101,7 @@ class WindowOperator(WindowingOperator):
         )
         take = self._take_into_merging if self._merging is not None else self._take
         key = record = None
+        windows: Collection[Any] = ()
         try:
             for record, time in zip(batch.rows, times, strict=True):
                 key = select(record)
@@ -110,6 +111,11 @@ class WindowOperator(WindowingOperator):
                     self._skipped(record, time)
         except TypeError as error:
             check_key(self.operator.name, error, key, record)
+            if not isinstance(windows, Collection):
+                raise ProgramError(
+                    f"'{self.operator.name}': assign_windows() of {type(self._assigner).__name__} returned "
+                    f"{shorten(windows)} for the record {shorten(record)}: it must return a list of windows"
+                ) from error
             raise
         backend.current_key = KeyedStateBackend.NO_KEY
         self.emit_results()

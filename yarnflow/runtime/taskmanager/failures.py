@@ -8,6 +8,7 @@ code (chain_compiler.py) knows the operator of each of its lines; an operator wi
 from __future__ import annotations
 
 import os
+import re
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,7 +23,14 @@ from yarnflow.runtime.rpc.messages import TaskFailure
 from yarnflow.runtime.taskmanager.chain_compiler import GENERATED, operator_at
 
 _OWN = os.path.dirname(os.path.abspath(yarnflow.__file__)) + os.sep
+_PYTHON = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _UNKNOWN: Any = object()
+
+_CAUSED = "\nThe above exception was the direct cause of the following exception:\n\n"
+_DURING = "\nDuring handling of the above exception, another exception occurred:\n\n"
+
+#: What Python says of a function that does not take the arguments it is called with.
+_WRONG_CALL = re.compile(r"\(\) (takes|missing|got) ")
 
 #: Characters of the message and of the traceback that are kept.
 _MESSAGE_LIMIT = 4000
@@ -45,6 +53,8 @@ def describe(
     """
     operator, record, in_key = _where(error, operator_names)
     message = _message(error)
+    if isinstance(error, TypeError) and message.endswith("object is not iterable") and _in_generated(error):
+        message += f". The function of '{operator}' must yield its results, or return a list of them or None"
     if in_key and isinstance(error, TypeError) and "unhashable" in message and record is not _UNKNOWN:
         message = (
             f"{message}: the key selector behind '{operator}' must return something that can be hashed, such as "
@@ -52,7 +62,9 @@ def describe(
         )
     text = _user_traceback(error, message)
     if operator and record is not _UNKNOWN:
-        text = f"In operator '{operator}', with the record {shorten(record)}:\n{text}"
+        # Operators put a timer or a window of ours in the place of a record while it fires.
+        occasion = "at" if type(record).__module__.startswith("yarnflow.runtime.") else "with the record"
+        text = f"In operator '{operator}', {occasion} {shorten(record)}:\n{text}"
     elif operator:
         text = f"In operator '{operator}':\n{text}"
     return TaskFailure(
@@ -90,12 +102,15 @@ def _where(error: BaseException, names: Sequence[str]) -> tuple[str, Any, bool]:
             elif isinstance(owner, HashPartition):
                 # Behind an operator that is not compiled, the exchange calls the key selector itself.
                 found = (found[0], frame.f_locals.get("record", _UNKNOWN), True)
+            elif found[0] and "record" in frame.f_locals and _is_ours(frame.f_code.co_filename):
+                # A helper of an operator that loops over the records itself.
+                found = (found[0], frame.f_locals["record"], found[2])
         trace = trace.tb_next
     return found
 
 
 def _user_traceback(error: BaseException, message: str) -> str:
-    """The traceback without our frames; with them when nothing else is left and we did not raise on purpose."""
+    """The traceback without our frames; with them when nothing else is left and it may be a fault of ours."""
     parts: list[str] = []
     shown: set[int] = set()
     current: BaseException | None = error
@@ -103,20 +118,26 @@ def _user_traceback(error: BaseException, message: str) -> str:
         shown.add(id(current))
         parts.append(_one(current, message if current is error else _message(current)))
         if current.__cause__ is not None:
-            current = current.__cause__
-            parts.append("\nThe above exception was the direct cause of the following exception:\n\n")
+            following, relation = current.__cause__, _CAUSED
         elif current.__context__ is not None and not current.__suppress_context__:
-            current = current.__context__
-            parts.append("\nDuring handling of the above exception, another exception occurred:\n\n")
+            following, relation = current.__context__, _DURING
         else:
-            current = None
+            break
+        if isinstance(current, YarnflowError) and not _of_the_user(following):
+            break  # our message says already what is to be known of it
+        parts.append(relation)
+        current = following
     return "".join(reversed(parts))
 
 
 def _one(error: BaseException, message: str) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not _is_ours(frame.filename)]
-    if not own and not isinstance(error, YarnflowError):
+    if isinstance(error, YarnflowError):
+        # What we called in the end, to find out what is wrong, is of no interest.
+        while own and _is_library(own[-1].filename):
+            del own[-1]
+    elif not own and not _is_plain(error):
         own = [frame for frame in frames if frame.filename != GENERATED]
     if not own:
         return f"{message}\n"
@@ -124,5 +145,33 @@ def _one(error: BaseException, message: str) -> str:
     return f"Traceback (most recent call last):\n{listed}{message}\n"
 
 
+def _is_plain(error: BaseException) -> bool:
+    """Whether an error that no user's frame raised is about the user's function all the same: about what it
+    returned to generated code, how it is called, or that it took too long."""
+    if isinstance(error, TimeoutError) or _in_generated(error):
+        return True
+    return isinstance(error, TypeError) and _WRONG_CALL.search(str(error)) is not None
+
+
+def _in_generated(error: BaseException) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and frames[-1].filename == GENERATED
+
+
+def _of_the_user(error: BaseException) -> bool:
+    """Whether the user's code was running when it was raised."""
+    return any(
+        not _is_ours(frame.filename) and not _is_library(frame.filename)
+        for frame in traceback.extract_tb(error.__traceback__)
+    )
+
+
 def _is_ours(filename: str) -> bool:
     return filename == GENERATED or os.path.abspath(filename).startswith(_OWN)
+
+
+def _is_library(filename: str) -> bool:
+    """Python's own modules and cloudpickle; not what else is installed, which may be the user's."""
+    if filename.startswith(_PYTHON):
+        return "-packages" not in filename or f"{os.sep}cloudpickle{os.sep}" in filename
+    return filename.startswith("<frozen") or f"{os.sep}cloudpickle{os.sep}" in filename

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from asyncio import CancelledError
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.unit.runtime.taskmanager.slot import EVENTS, ListSink, ListSource, Slot, chain
+from yarnflow.common.typeinfo import Types
 from yarnflow.common.watermark_strategy import TimestampAssigner, WatermarkStrategy
 from yarnflow.functions.accumulators import ListAccumulator
 from yarnflow.functions.sink import Sink, SinkWriter, WriterContext
@@ -249,3 +251,42 @@ def test_a_timestamp_that_is_none_names_its_record(slot: Slot, wrong: Any) -> No
     )
     assert f"the timestamp assigner returned {wrong!r} for the record 3" in failure.message
     assert failure.operator_name == "b"
+
+
+def test_results_that_cannot_be_iterated_are_explained(slot: Slot) -> None:
+    failure = slot.failure(chain(SourceSpec(ListSource([5])), FlatMapSpec(lambda value: value), names=["S", "F"]))
+    assert failure.message.startswith("TypeError: 'int' object is not iterable. The function of 'F' must yield")
+    assert failure.traceback == f"In operator 'F', with the record 5:\n{failure.message}\n"
+
+
+def test_a_function_that_takes_other_arguments_is_told_without_our_frames(slot: Slot) -> None:
+    failure = slot.failure(
+        chain(SourceSpec(ListSource([5, 5])), ReduceSpec(lambda a: a, lambda value: 0), names=["S", "R"])
+    )
+    assert "takes 1 positional argument but 2 were given" in failure.message
+    assert failure.traceback == f"In operator 'R', with the record 5:\n{failure.message}\n"
+
+
+class NoTime(TimestampAssigner):
+    def extract_timestamp(self, value: Any, record_timestamp: int) -> int:
+        return helper(value) and "late"  # type: ignore[return-value]
+
+
+def test_an_assigner_is_named_with_its_record_and_why_it_failed(slot: Slot) -> None:
+    spec = TimestampsSpec(WatermarkStrategy.for_monotonous_timestamps().with_timestamp_assigner(NoTime()))
+    failure = slot.failure(chain(SourceSpec(ListSource([8, 7])), spec, names=["S", "Times"]))
+    _check(failure, "Times", "7")
+    failure = slot.failure(chain(SourceSpec(ListSource([8])), spec, names=["S", "Times"]))
+    assert failure.traceback == f"In operator 'Times', with the record 8:\n{failure.message}\n"
+    assert "returned 'late' for the record 8: a timestamp is an int" in failure.message
+    assert not failure.retryable
+
+
+def test_a_result_of_another_shape_than_declared_is_told(slot: Slot) -> None:
+    job = chain(SourceSpec(ListSource([5])), MapSpec(lambda value: (value,)), names=["S", "Map"])
+    operators = (job.operators[0], replace(job.operators[1], output_type=Types.TUPLE([Types.INT(), Types.INT()])))
+    failure = slot.failure(replace(job, operators=operators))
+    assert failure.operator_name == "Map"
+    assert "the value (5,) does not fit the declared type TupleTypeInfo(Integer, Integer)" in failure.message
+    assert "yarnflow" not in failure.traceback
+    assert not failure.retryable
