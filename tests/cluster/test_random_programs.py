@@ -28,6 +28,7 @@ from yarnflow.datastream import (
     StreamExecutionEnvironment,
 )
 from yarnflow.datastream.connectors.number_seq import NumberSequenceSource
+from yarnflow.functions.timers import NO_TIMESTAMP
 from yarnflow.testing import mini_cluster
 
 pytestmark = pytest.mark.cluster
@@ -95,7 +96,8 @@ class Show(ProcessFunction):
         self._number = number
 
     def process_element(self, value: int, ctx: ProcessFunction.Context) -> Iterator[Any]:
-        yield self._number, value, ctx.timestamp()
+        time = ctx.timestamp()
+        yield self._number, value, None if time == NO_TIMESTAMP else time
 
 
 class Both(CoMapFunction):
