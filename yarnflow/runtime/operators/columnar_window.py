@@ -186,6 +186,8 @@ class ColumnarWindowOperator(StreamOperator):
             self._key_type = column.type
         if column.type != self._key_type:
             try:
+                if pa.types.is_string(column.type) and not pa.types.is_large_string(self._key_type):
+                    raise pa.ArrowInvalid("texts are not numbers or times")
                 column = column.cast(self._key_type)
             except pa.ArrowException as error:
                 raise ProgramError(
