@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from yarnflow.config.configuration import Configuration
+from yarnflow.config.rocksdb import RocksDBOptions
 from yarnflow.config.taskmanager import TaskManagerOptions
 from yarnflow.errors import ClusterError
 from yarnflow.graph.job_graph import JobGraph
@@ -60,6 +61,9 @@ class MiniCluster:
     ) -> None:
         self._config = Configuration(config)
         self._root = root or Path(tempfile.mkdtemp(prefix="yarnflow-"))
+        if RocksDBOptions.LOCAL_DIR not in self._config:
+            # Elsewhere it is the worker's own folder; here workers share the program's.
+            self._config.set(RocksDBOptions.LOCAL_DIR, str(self._root / "rocksdb"))
         self._secret = secrets.token_bytes(32)
         self._supervisors: list[Supervisor] = []
         self._serving: list[asyncio.Task[str]] = []
