@@ -15,7 +15,7 @@ from yarnflow.graph.operators import IntervalJoinSpec, Operator
 from yarnflow.runtime.network.elements import MIN_WATERMARK
 from yarnflow.runtime.operators.base import OperatorContext
 from yarnflow.runtime.operators.interval_buffer import IntervalBuffer
-from yarnflow.runtime.operators.keyed import check_key, check_owner
+from yarnflow.runtime.operators.keyed import check_key, check_selector
 from yarnflow.runtime.operators.process import RESULTS, ProcessOperator
 from yarnflow.runtime.operators.timestamps import missing_timestamp
 from yarnflow.runtime.operators.user_functions import bind_key, close_functions, open_functions
@@ -109,8 +109,7 @@ class IntervalJoinOperator(ProcessOperator):
         first = min(times)
         if first == MIN_WATERMARK:
             raise missing_timestamp(self.operator.name, batch.rows[times.index(first)])
-        if self.context.parallelism > 1:
-            check_owner(self.operator.name, self.context, self._keys[input_index](batch.rows[0]), batch.rows[0])
+        check_selector(self.operator.name, self.context, self._keys[input_index], batch.rows[0])
         if first < self.watermark:
             batch = self._without_late(batch.rows, times, input_index)
         self._join(batch, input_index)

@@ -68,8 +68,8 @@ class KeyedOperator(StreamOperator):
 
     def check_first(self, rows: list[Any]) -> None:
         """Look whether the first record of a batch belongs here."""
-        if rows and self.context.parallelism > 1:
-            check_owner(self.operator.name, self.context, self.key(rows[0]), rows[0])
+        if rows:
+            check_selector(self.operator.name, self.context, self.key, rows[0])
 
     def explain_key(self, error: TypeError, key: Any, record: Any) -> None:
         """Raise a ProgramError in place of `error` when the reason is that `key` cannot be hashed."""
@@ -88,21 +88,39 @@ def check_key(operator_name: str, error: TypeError, key: Any, record: Any) -> No
         ) from error
 
 
-def check_owner(operator_name: str, context: OperatorContext, key: Any, record: Any) -> None:
-    """Raise ProgramError when a key belongs to another subtask.
+def check_selector(operator_name: str, context: OperatorContext, select: Any, record: Any) -> None:
+    """Raise ProgramError when the key of a record cannot be one, or is another one than when it was sent here.
 
     Operators look at one record per batch: a key selector that is wrong about one in a hundred is found soon, and
     that costs next to nothing.
+
+    Args:
+        operator_name: for the message.
+        context: of the operator that the record was sent to.
+        select: select(record) is the key.
+        record: to look at.
     """
+    key = select(record)
+    try:
+        hash(key)
+    except TypeError as error:
+        check_key(operator_name, error, key, record)
     group = key_group(key, context.max_parallelism)
     owner = subtask_of(group, context.parallelism, context.max_parallelism)
     if owner != context.subtask_index:
-        raise ProgramError(
-            f"the key selector of '{operator_name}' is not stable: for the record {shorten(record)} it returns "
-            f"the key {shorten(key)}, which belongs to subtask {owner + 1}, but the record was sent to subtask "
-            f"{context.subtask_index + 1} because of another key. A key must be the same whenever and wherever it "
-            "is computed, and equal keys must have equal hashes: no random numbers, clocks or object identities"
+        found = (
+            f"{shorten(key)}, which belongs to subtask {owner + 1}, but the record was sent to subtask "
+            f"{context.subtask_index + 1} because of another key"
         )
+    elif context.parallelism > 1 or key_group(again := select(record), context.max_parallelism) == group:
+        return
+    else:
+        found = f"first {shorten(key)} and then {shorten(again)}"
+    raise ProgramError(
+        f"the key selector of '{operator_name}' is not stable: for the record {shorten(record)} it returns "
+        f"the key {found}. A key must be the same whenever and wherever it is computed, and equal keys must have "
+        "equal hashes: no random numbers, clocks or object identities"
+    )
 
 
 def shorten(value: Any, limit: int = 300) -> str:

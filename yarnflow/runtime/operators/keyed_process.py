@@ -14,7 +14,7 @@ from yarnflow.functions.process_functions import KeyedCoProcessFunction, KeyedPr
 from yarnflow.functions.timers import NO_TIMESTAMP, TimeDomain
 from yarnflow.graph.operators import Operator
 from yarnflow.runtime.operators.base import OperatorContext
-from yarnflow.runtime.operators.keyed import check_key, check_owner
+from yarnflow.runtime.operators.keyed import check_key, check_selector
 from yarnflow.runtime.operators.process import RESULTS, ProcessOperator
 from yarnflow.runtime.operators.timer_service import KeyedTimers
 from yarnflow.runtime.operators.user_functions import bind, bind_key, close_functions, open_functions
@@ -132,9 +132,7 @@ class KeyedProcessOperator(ProcessOperator):
         assert isinstance(batch, RowBatch)
         if not batch.rows:
             return
-        if self.context.parallelism > 1:
-            record = batch.rows[0]
-            check_owner(self.operator.name, self.context, self._keys[input_index](record), record)
+        check_selector(self.operator.name, self.context, self._keys[input_index], batch.rows[0])
         if batch.timestamps is None:
             self._untimed(batch.rows, input_index)
         else:

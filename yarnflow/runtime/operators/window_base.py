@@ -29,7 +29,7 @@ from yarnflow.runtime.checkpoint.handles import StateKind
 from yarnflow.runtime.network.elements import MAX_WATERMARK, MIN_WATERMARK
 from yarnflow.runtime.operators.base import OperatorContext
 from yarnflow.runtime.operators.isolation import own
-from yarnflow.runtime.operators.keyed import shorten
+from yarnflow.runtime.operators.keyed import check_selector, shorten
 from yarnflow.runtime.operators.process import RESULTS, ProcessOperator
 from yarnflow.runtime.operators.user_functions import close_functions, open_functions
 from yarnflow.runtime.operators.window_contents import contents_of
@@ -49,15 +49,11 @@ LATE_METRIC = "numLateRecordsDropped"
 Call = Callable[[Any, Window, list[Any]], Any]
 
 
-class _WindowAndKey(NamedTuple):
-    window: Window
-    key: Any
-
-
-class FiringWindow(_WindowAndKey):
+class FiringWindow(NamedTuple):
     """A window that fires, as error messages show it."""
 
-    OCCASION = "at"  # instead of "with the record"
+    window: Window
+    key: Any
 
 
 class WindowStates:
@@ -136,6 +132,11 @@ class WindowingOperator(ProcessOperator):
         self._late_dropped = context.get_metrics_group().counter(LATE_METRIC)
         if self.function is not None:
             self.open_function(context.with_keyed_state(self.backend))
+
+    def check_keys(self, records: list[Any]) -> None:
+        """Look whether the first record of a batch belongs here."""
+        if self.spec.key is not None:
+            check_selector(self.operator.name, self.context, self.contents.key, records[0])
 
     def close(self) -> None:
         try:

@@ -89,6 +89,7 @@ class WindowOperator(WindowingOperator):
         assert isinstance(batch, RowBatch)
         if not batch.rows:
             return
+        self.check_keys(batch.rows)
         if self.in_event_time:
             times: Iterable[int] = self.needs_time(batch)
         else:

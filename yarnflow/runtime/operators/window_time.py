@@ -63,6 +63,7 @@ class TimeWindowsOperator(WindowingOperator):
         rows = batch.rows
         if not rows:
             return
+        self.check_keys(rows)
         if self.in_event_time:
             times = self.needs_time(batch)
             oldest = min(times)

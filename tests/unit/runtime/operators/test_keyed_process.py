@@ -327,6 +327,19 @@ def test_an_unstable_key_is_noticed_where_records_arrive() -> None:
         harness.send(("a", 1))
 
 
+def test_an_unstable_key_is_noticed_by_a_single_subtask() -> None:
+    numbers = iter(range(100))
+    harness = Harness(KeyedProcessSpec(Count(), lambda record: next(numbers)))
+    with pytest.raises(ProgramError, match=r"is not stable: .* it returns the key first 0 and then 1\."):
+        harness.send(("a", 1))
+
+
+def test_a_key_that_is_only_equal_to_itself_is_refused_by_a_single_subtask() -> None:
+    harness = Harness(KeyedProcessSpec(Count(), lambda record: object()))
+    with pytest.raises(ProgramError, match="a key of type object is only equal to itself"):
+        harness.send(("a", 1))
+
+
 @pytest.mark.parametrize("times", [None, [1]])
 def test_results_that_are_no_records_are_explained(times: list[int] | None) -> None:
     class Wrong(KeyedProcessFunction):

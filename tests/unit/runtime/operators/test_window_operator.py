@@ -258,6 +258,23 @@ def test_a_value_state_cannot_be_merged() -> None:
         harness.send(1, 11, times=[0, 5])
 
 
+@pytest.mark.parametrize("base", [GLOBAL, TUMBLING], ids=["any", "tumbling"])
+def test_unstable_keys_are_noticed(base: WindowSpec) -> None:
+    numbers = iter(range(100))
+    harness = Harness(spec(base, key=lambda record: next(numbers)))
+    with pytest.raises(ProgramError, match="key selector of 'Operator' is not stable"):
+        harness.send(1, times=[0])
+
+
+def test_an_assigner_that_returns_no_windows_is_explained() -> None:
+    class Wrong(GlobalWindows):
+        def assign_windows(self, element: Any, timestamp: int, context: Any) -> Any:
+            return 5
+
+    with pytest.raises(ProgramError, match=r"assign_windows\(\) of Wrong returned 5 for the record 1"):
+        Harness(spec(GLOBAL, assigner=Wrong())).send(1)
+
+
 def test_evictors_see_all_records_before_and_after() -> None:
     harness = Harness(
         spec(GLOBAL, aggregate=None, window_function=Apply(), trigger=CountTrigger(2), evictor=CountEvictor(3))
