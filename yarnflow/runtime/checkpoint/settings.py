@@ -9,6 +9,7 @@ from yarnflow.config.checkpointing import (
     CheckpointingOptions,
     CheckpointRetention,
     CheckpointStorageKind,
+    StateBackendOptions,
 )
 from yarnflow.config.configuration import Configuration
 from yarnflow.config.execution import ExecutionOptions, RuntimeMode
@@ -80,21 +81,30 @@ def from_config(config: Configuration, job: JobGraph) -> CheckpointSettings:
             f"{options.UNALIGNED.key} needs {options.MODE.key}: EXACTLY_ONCE; at-least-once checkpoints have no "
             "alignment that could be skipped"
         )
-    in_job_manager = config[options.STORAGE] is CheckpointStorageKind.JOBMANAGER
+    storage, directory = config[options.STORAGE], config[options.DIR] or ""
+    if storage is CheckpointStorageKind.FILESYSTEM and not directory:
+        raise ConfigurationError(f"{options.STORAGE.key}: filesystem needs a directory: set {options.DIR.key}")
+    config[StateBackendOptions.TYPE]  # raises here what each task would raise
     min_pause = config[options.MIN_PAUSE].total_seconds()
+    # As in Flink: a pause between checkpoints and two of them at once contradict each other.
+    max_concurrent = 1 if min_pause else config[options.MAX_CONCURRENT]
+    if unaligned and max_concurrent > 1:
+        raise ConfigurationError(
+            f"{options.UNALIGNED.key} allows one checkpoint at a time, and {options.MAX_CONCURRENT.key} is "
+            f"{max_concurrent}: set it to 1, or take aligned checkpoints"
+        )
     return CheckpointSettings(
         interval=None if interval is None else interval.total_seconds(),
         possible=not batch,
         timeout=config[options.TIMEOUT].total_seconds(),
         min_pause=min_pause,
-        # As in Flink: a pause between checkpoints and two of them at once contradict each other.
-        max_concurrent=1 if min_pause else config[options.MAX_CONCURRENT],
+        max_concurrent=max_concurrent,
         tolerable_failures=config[options.TOLERABLE_FAILED],
         num_retained=config[options.NUM_RETAINED],
         retention=config[options.RETENTION],
         exactly_once=exactly_once,
         unaligned=unaligned,
-        directory="" if in_job_manager else config[options.DIR] or "",
+        directory="" if storage is CheckpointStorageKind.JOBMANAGER else directory,
         savepoint_directory=config[options.SAVEPOINT_DIR] or "",
         history=config[options.HISTORY],
         inline_bytes=config[options.INLINE_THRESHOLD].bytes,

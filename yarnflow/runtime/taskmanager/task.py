@@ -19,7 +19,7 @@ from enum import Enum
 from functools import partial
 from typing import Any
 
-from yarnflow.errors import ClusterError, ProgramError, RestoreError
+from yarnflow.errors import ClusterError, ConfigurationError, ProgramError, RestoreError
 from yarnflow.functions.accumulators import Accumulator
 from yarnflow.functions.batch import Batch, ColumnBatch, RowBatch
 from yarnflow.graph.operators import OperatorChain
@@ -388,7 +388,7 @@ class Task:
     # -- ending ----------------------------------------------------------------------------------------------
 
     def _fail(self, error: BaseException, retryable: bool = True) -> None:
-        if isinstance(error, (ProgramError, RestoreError)):
+        if isinstance(error, (ProgramError, RestoreError, ConfigurationError)):
             retryable = False
         failure = describe(error, self._operator_names, self._services.log_tail, retryable)
         log.error("%s failed: %s\n%s", self.name, failure.message, failure.traceback)

@@ -242,6 +242,14 @@ def test_settings_come_from_the_configuration(tmp_path):
     at_least_once = replace_key(config, "execution.checkpointing.mode", "AT_LEAST_ONCE")
     with pytest.raises(ConfigurationError, match="EXACTLY_ONCE"):
         checkpoints_of_job(pipeline(1), at_least_once)
+    concurrent = replace_key(config, "execution.checkpointing.min-pause", "0 s")
+    with pytest.raises(ConfigurationError, match="max-concurrent-checkpoints is 3: set it to 1"):
+        checkpoints_of_job(pipeline(1), concurrent)
+    nowhere = Configuration({"execution.checkpointing.storage": "filesystem"})
+    with pytest.raises(ConfigurationError, match=r"set execution\.checkpointing\.dir"):
+        checkpoints_of_job(pipeline(1), nowhere)
+    with pytest.raises(ConfigurationError, match=r"state\.backend\.type: 'disk' is not one of"):
+        checkpoints_of_job(pipeline(1), replace_key(config, "state.backend.type", "disk"))
     in_memory = replace_key(config, "execution.checkpointing.storage", "jobmanager")
     assert checkpoints_of_job(pipeline(1), in_memory)[1].settings.plan("job").shared_directory == ""
 
