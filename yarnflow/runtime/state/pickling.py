@@ -25,10 +25,11 @@ def dump_all(values: Sequence[Any]) -> list[bytes]:
     try:
         return [pickle.dumps(value, _PROTOCOL) for value in values]
     except Exception:  # a value's own __reduce__ may raise anything
-        return [_dump(value) for value in values]
+        return [dump_value(value) for value in values]
 
 
-def _dump(value: Any) -> bytes:
+def dump_value(value: Any) -> bytes:
+    """Pickle one value; see `dump_all`."""
     try:
         return pickle.dumps(value, _PROTOCOL)
     except Exception:

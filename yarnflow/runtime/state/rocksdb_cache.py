@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from yarnflow.runtime.network.serialization import dump_object
+from yarnflow.runtime.state.pickling import dump_value
 from yarnflow.runtime.state.rocksdb_database import Database
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class ObjectCache:
 
     def _sample(self, value: Any) -> None:
         """Learn from a value how much memory entries take, before anything was stored."""
-        size = _ENTRY_OVERHEAD + _ENTRY_FACTOR * len(dump_object(value))
+        size = _ENTRY_OVERHEAD + _ENTRY_FACTOR * len(dump_value(value))
         if size > 2 * self._entry_bytes:
             self._entry_bytes = (self._entry_bytes + size) / 2
             self._adapt()

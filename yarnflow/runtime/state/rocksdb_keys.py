@@ -21,7 +21,7 @@ from typing import Any
 
 from yarnflow.common.types import Row
 from yarnflow.graph.key_groups import content_of
-from yarnflow.runtime.network.serialization import dump_object
+from yarnflow.runtime.state.pickling import dump_value
 
 _INTEGER = struct.Struct(">cq")
 _FLOAT = struct.Struct(">cd")
@@ -82,8 +82,8 @@ def decode_key(data: bytes) -> Any:
 def encode_record(key: Any, value: Any) -> bytes:
     """What is stored at a key."""
     if type(key) in PLAIN or is_exact(key):
-        return dump_object(value)
-    return _WITH_KEY + dump_object((key, value))
+        return dump_value(value)
+    return _WITH_KEY + dump_value((key, value))
 
 
 def decode_value(record: bytes) -> Any:

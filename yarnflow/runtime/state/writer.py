@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 
+from yarnflow.errors import ProgramError
 from yarnflow.runtime.checkpoint.handles import StateBlock, StateKind
 from yarnflow.runtime.state.arrow_format import PICKLED, Encoding, UnfitError, find_encoding
 from yarnflow.runtime.state.snapshot import Chunk, KeyedPart, ListPart
@@ -183,6 +184,12 @@ class _State:
         return self._blocks
 
     def _encode(self, column: str, values: Sequence[Any]) -> tuple[Encoding, pa.Array]:
+        try:
+            return self._encoded(column, values)
+        except ProgramError as error:
+            raise ProgramError(f"state {self._name!r}: {error}") from error
+
+    def _encoded(self, column: str, values: Sequence[Any]) -> tuple[Encoding, pa.Array]:
         known = self._encodings.get(column)
         if known is not None:
             try:
