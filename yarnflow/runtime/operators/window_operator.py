@@ -30,7 +30,7 @@ from yarnflow.runtime.network.elements import MAX_WATERMARK
 from yarnflow.runtime.operators.base import OperatorContext
 from yarnflow.runtime.operators.isolation import own
 from yarnflow.runtime.operators.keyed import check_key, shorten
-from yarnflow.runtime.operators.window_base import WindowingOperator
+from yarnflow.runtime.operators.window_base import FiringWindow, WindowingOperator
 from yarnflow.runtime.operators.window_contents import MISSING, TimedList
 from yarnflow.runtime.operators.window_merging import MergingWindows
 from yarnflow.runtime.state.backend import KeyedStateBackend
@@ -233,6 +233,7 @@ class WindowOperator(WindowingOperator):
         assert state_window is not None
         context = self.trigger_context
         context.enter(key, window)
+        record = FiringWindow(window, key)  # noqa: F841  # error messages show what `record` is
         self._act(call(time, window, context), key, window, state_window)
         if cleanup and time == self._cleanup_time(window):
             self._forget(key, window, state_window)

@@ -29,8 +29,8 @@ _UNKNOWN: Any = object()
 _CAUSED = "\nThe above exception was the direct cause of the following exception:\n\n"
 _DURING = "\nDuring handling of the above exception, another exception occurred:\n\n"
 
-#: What Python says of a function that does not take the arguments it is called with.
-_WRONG_CALL = re.compile(r"\(\) (takes|missing|got) ")
+#: What Python says of a function that does not take the arguments it is called with, and of a key that can change.
+_WRONG_USE = re.compile(r"\(\) (takes|missing|got) |^unhashable type")
 
 #: Characters of the message and of the traceback that are kept.
 _MESSAGE_LIMIT = 4000
@@ -56,6 +56,7 @@ def describe(
     if isinstance(error, TypeError) and message.endswith("object is not iterable") and _in_generated(error):
         message += f". The function of '{operator}' must yield its results, or return a list of them or None"
     if in_key and isinstance(error, TypeError) and "unhashable" in message and record is not _UNKNOWN:
+        retryable = False
         message = (
             f"{message}: the key selector behind '{operator}' must return something that can be hashed, such as "
             f"a tuple, string or number; the record was {shorten(record)}"
@@ -86,6 +87,7 @@ def _message(error: BaseException) -> str:
 def _where(error: BaseException, names: Sequence[str]) -> tuple[str, Any, bool]:
     """Operator name, record (or _UNKNOWN) and whether a key selector behind the operator raised."""
     found: tuple[str, Any, bool] = ("", _UNKNOWN, False)
+    working: StreamOperator | None = None
     trace = error.__traceback__
     while trace is not None:
         frame = trace.tb_frame
@@ -98,7 +100,9 @@ def _where(error: BaseException, names: Sequence[str]) -> tuple[str, Any, bool]:
                 # Its generated lines tell more; its own frame matters while functions are opened.
                 found = (owner.opening, _UNKNOWN, False) if owner.opening else found
             elif isinstance(owner, StreamOperator):
-                found = (owner.operator.name, frame.f_locals.get("record", _UNKNOWN), False)
+                known = found[1] if owner is working else _UNKNOWN
+                found = (owner.operator.name, frame.f_locals.get("record", known), False)
+                working = owner
             elif isinstance(owner, HashPartition):
                 # Behind an operator that is not compiled, the exchange calls the key selector itself.
                 found = (found[0], frame.f_locals.get("record", _UNKNOWN), True)
@@ -147,10 +151,10 @@ def _one(error: BaseException, message: str) -> str:
 
 def _is_plain(error: BaseException) -> bool:
     """Whether an error that no user's frame raised is about the user's function all the same: about what it
-    returned to generated code, how it is called, or that it took too long."""
+    returned, how it is called, or that it took too long."""
     if isinstance(error, TimeoutError) or _in_generated(error):
         return True
-    return isinstance(error, TypeError) and _WRONG_CALL.search(str(error)) is not None
+    return isinstance(error, TypeError) and _WRONG_USE.search(str(error)) is not None
 
 
 def _in_generated(error: BaseException) -> bool:

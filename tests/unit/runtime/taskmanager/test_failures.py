@@ -109,6 +109,8 @@ def test_an_unhashable_key_of_an_exchange_is_explained(slot: Slot) -> None:
     assert "unhashable type: 'list'" in failure.message
     assert "key selector behind 'Map'" in failure.message
     assert "the record was 7" in failure.message
+    assert failure.traceback == f"In operator 'Map', with the record 7:\n{failure.message}\n"
+    assert not failure.retryable
 
 
 def _keyed(slot: Slot, key: Callable[[Any], Any]) -> Any:
