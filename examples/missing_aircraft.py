@@ -28,7 +28,7 @@ class ScheduledDeparture(TimestampAssigner):
 
     def extract_timestamp(self, value: Row, record_timestamp: int) -> int:
         scheduled = value["time_hour"] + timedelta(minutes=value["minute"])
-        return round(1000 * float(scheduled.timestamp()))
+        return int(1000 * scheduled.timestamp())
 
 
 class Missing(KeyedProcessFunction):
