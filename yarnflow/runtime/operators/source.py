@@ -54,11 +54,13 @@ class SourceState:
     """What a subtask stores.
 
     Attributes:
+        subtask: its index.
         splits: those that are not at their end.
         known: ids of all splits that this subtask has found, also of those that were read.
         source: class of the source, whose splits another one does not understand.
     """
 
+    subtask: int
     splits: tuple[SplitState, ...]
     known: frozenset[str]
     source: str
@@ -151,7 +153,11 @@ class SourceOperator(StreamOperator):
             )
         self._restored = True
         index, parallelism = self.context.subtask_index, self.context.parallelism
-        self._waiting.extend(dealt_splits(states, index, parallelism))
+        if restored.rescaled:
+            self._waiting.extend(dealt_splits(states, index, parallelism))
+        else:
+            # Its own: subtasks of other regions may not have been restarted, and go on with theirs.
+            self._waiting.extend(split for state in states if state.subtask == index for split in state.splits)
         self._known = {name for state in states for name in state.known if _belongs(name, index, parallelism)}
 
     def open(self) -> None:
@@ -275,7 +281,10 @@ class SourceOperator(StreamOperator):
             for reading in self._readings
         ]
         state = SourceState(
-            (*splits, *self._waiting), frozenset(self._known), type(self._source).__qualname__
+            self.context.subtask_index,
+            (*splits, *self._waiting),
+            frozenset(self._known),
+            type(self._source).__qualname__,
         )
         snapshot.add_list(self.operator.operator_id, STATE, [state], StateKind.UNION)
 

@@ -31,8 +31,8 @@ from yarnflow.testing import At, ManualClock, ScriptedSource, watermark_per_batc
 class Restored(RestoredOperator):
     """What all subtasks stored, as every subtask gets it (StateKind.UNION)."""
 
-    def __init__(self, stored: list[bytes]) -> None:
-        super().__init__(OperatorRestore(1, {}), "", 0, 1, range(0), 1)
+    def __init__(self, stored: list[bytes], index: int, parallelism: int) -> None:
+        super().__init__(OperatorRestore(len(stored), {}), "", index, parallelism, range(0), 1)
         self.stored = stored
 
     def items(self, name: str, kind: StateKind = StateKind.SPLIT) -> list[Any]:
@@ -65,7 +65,7 @@ class Subtask:
         self.operator.emit = lambda batch: self.rows.extend(batch.rows)  # type: ignore[union-attr]
         self.operator.emit_watermark = self.watermarks.append
         if stored is not None:
-            restored = Restored(stored)
+            restored = Restored(stored, index, parallelism)
         if restored is not None:
             self.operator.restore(restored)
         self.operator.open()
@@ -170,6 +170,21 @@ def test_nothing_is_lost_or_read_twice_when_the_parallelism_changes(
             found += subtask.rows
         stored = [subtask.snapshot() for subtask in subtasks]
     assert sorted(found) == list(range(size))
+
+
+def test_a_subtask_that_restarts_alone_goes_on_with_its_own_splits() -> None:
+    """Regions restart alone: the other subtask reads what it always read."""
+    source = ScriptedSource(["a"], ["b"], ["c"], ["d"], batch_size=1)
+    first, second = (Subtask(source, None, index, 2) for index in range(2))
+    second.poll(2)
+    stored = [first.snapshot(), second.snapshot()]
+    again = Subtask(source, None, 1, 2, stored)
+    first.poll()
+    second.poll()
+    again.poll()
+    assert first.rows == ["a", "c"]
+    assert second.rows == ["b", "d"]
+    assert again.rows == ["d"]
 
 
 def test_splits_that_were_being_read_go_on_side_by_side() -> None:
