@@ -214,3 +214,17 @@ def test_importing_the_api_imports_nothing_heavy(part: str) -> None:
     code = f"import sys, yarnflow.{part}; print(sorted({HEAVY!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+
+
+def test_slot_workers_never_load_grpc() -> None:
+    # They fork to write checkpoints (state/forked_writer.py); threads of gRPC do not survive that.
+    code = (
+        "import sys, importlib, pkgutil, yarnflow.runtime.taskmanager.worker\n"
+        "from yarnflow.runtime import network, operators, state\n"
+        "for part in (network, operators, state):\n"
+        "    for module in pkgutil.iter_modules(part.__path__, part.__name__ + '.'):\n"
+        "        importlib.import_module(module.name)\n"
+        "print('grpc' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert (done.returncode, done.stdout.strip()) == (0, "False"), done.stderr

@@ -285,6 +285,9 @@ def main() -> None:
     if arguments.die_with_parent:
         die_with_parent()
     pipe = Connection(arguments.fd)
+    # Nothing here uses gRPC, but a function of the program may load it. In the child that writes a checkpoint
+    # (state/forked_writer.py) its fork handlers would start its threads again, and these abort the child.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     # Ctrl-C in a terminal reaches all processes of a local cluster; the client alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.set_threshold(GC_THRESHOLD, 20, 20)
