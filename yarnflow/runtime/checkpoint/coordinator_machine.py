@@ -4,7 +4,7 @@ Events in, effects out; the shell is jobmanager/checkpoint_coordinator.py. A che
 
     PREPARING --directory made--> RUNNING --all acknowledged--> PUBLISHING --metadata stored--> complete
 
-and is aborted from any of these: by a task that declines, a task that leaves RUNNING, the timeout, the storage, a
+and is aborted from any of these: by a task that declines, a task that fails, the timeout, the storage, a
 newer checkpoint that completes first. Tasks that are FINISHED count as done, with what they stored last.
 
 Triggered are the running tasks whose producers have all FINISHED: sources, at first. When every unfinished task
@@ -14,7 +14,6 @@ has read its whole input, one more checkpoint is taken at once, which lets them 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import replace
 
 from yarnflow.graph.job_graph import JobGraph
 from yarnflow.runtime.checkpoint.assignment import task_restore
@@ -163,10 +162,14 @@ class CoordinatorMachine:
         self.tasks.move(key, event.execution_id, event.state)
         if event.state is ExecutionState.FINISHED:
             for pending in [each for each in self.pending.values() if key in each.waiting]:
-                # Its barriers may be missing downstream. Nothing is wrong: another one is taken at once.
-                self._abort(pending, f"{self.tasks.name(key)} finished meanwhile", counted=False)
-                self._due = self._now
-                self._not_before = self._now + _SETTLE_SECONDS
+                # Nothing is missing: for those behind it, its end stands for its barriers.
+                del pending.waiting[key]
+                pending.states[key] = self._final_state(key)
+                if pending.phase is Phase.RUNNING:
+                    self._send_triggers(pending)
+                    self._publish_whole(pending)
+                elif not pending.waiting:
+                    self._abort(pending, "all tasks have finished", counted=False)
         elif event.state in (ExecutionState.CANCELING, ExecutionState.CANCELED, ExecutionState.FAILED):
             self._abort_all(f"{self.tasks.name(key)} became {event.state.value}")
 
@@ -193,6 +196,9 @@ class CoordinatorMachine:
                 self._answer(stopped.request, RequestOutcome(True, "", stopped.checkpoint_id, text))
         if status.terminal and not (self.store.retained and kept_after(status, self.settings.retention)):
             self._discard(*self.store.clear())
+        elif status.terminal and self._aborted:
+            # Tasks that were ending may have written there after the directories were deleted.
+            self._effects.append(Delete(tuple(self._aborted.values())))
 
     def _abort_all(self, reason: str) -> None:
         for pending in list(self.pending.values()):
@@ -291,11 +297,7 @@ class CoordinatorMachine:
         elif self.settings.directory:
             directory = checkpoint_directory(self.settings.directory, self.job.job_id, number)
         waiting = {key: task.execution_id for key, task in self.tasks.running()}
-        states = {
-            key: self._states.get(key, SubtaskState(ended=True))
-            for key in self.tasks.all
-            if key not in waiting
-        }
+        states = {key: self._final_state(key) for key in self.tasks.all if key not in waiting}
         pending = PendingCheckpoint(
             number,
             int(self._now * 1000),
@@ -307,11 +309,9 @@ class CoordinatorMachine:
         )
         self.pending[number] = pending
         counts = {vertex.vertex_id: vertex.parallelism for vertex in self.job.vertices}
-        unaligned = self.settings.unaligned and not pending.savepoint
+        savepoint, unaligned = pending.savepoint, self.settings.unaligned and not pending.savepoint
         self.statistics.started(
-            CheckpointRecord(
-                number, CheckpointStatus.IN_PROGRESS, pending.savepoint, unaligned, self._now, counts
-            )
+            CheckpointRecord(number, CheckpointStatus.IN_PROGRESS, savepoint, unaligned, self._now, counts)
         )
         self._wake(pending.deadline)
         if directory:
@@ -324,18 +324,17 @@ class CoordinatorMachine:
         if pending is None or pending.phase is not Phase.PREPARING:
             return
         pending.phase = Phase.RUNNING
-        message = TriggerCheckpoint(
-            "",
-            checkpoint_id,
-            pending.timestamp,
-            pending.directory,
-            savepoint=pending.savepoint,
-            unaligned=self.settings.unaligned and not pending.savepoint,
-            stop=pending.stop,
-        )
+        self._send_triggers(pending)
+
+    def _send_triggers(self, pending: PendingCheckpoint) -> None:
         for key, execution_id in pending.waiting.items():
-            if self.tasks.is_first(key):
-                self._send(replace(message, execution_id=execution_id))
+            if execution_id not in pending.triggered and self.tasks.is_first(key):
+                self._send(pending.trigger(execution_id, self.settings.unaligned))
+
+    def _final_state(self, key: TaskKey) -> SubtaskState:
+        """What a FINISHED task counts with. What it stored before its end is no part of that."""
+        state = self._states.get(key)
+        return state if state is not None and state.ended else SubtaskState(ended=True)
 
     def _acknowledge(self, message: CheckpointAcknowledged) -> None:
         pending = self.pending.get(message.checkpoint_id)
@@ -352,6 +351,9 @@ class CoordinatorMachine:
         self.statistics.acknowledged(
             message.checkpoint_id, key, SubtaskRecord(self._now, message.times, message.state.ended)
         )
+        self._publish_whole(pending)
+
+    def _publish_whole(self, pending: PendingCheckpoint) -> None:
         if pending.waiting:
             return
         pending.phase = Phase.PUBLISHING
@@ -366,7 +368,7 @@ class CoordinatorMachine:
         key = self.tasks.key_of(message.execution_id)
         if pending is None or key is None or pending.waiting.get(key) != message.execution_id:
             return
-        self._abort(pending, f"{self.tasks.name(key)}: {message.reason}", counted=True)
+        self._abort(pending, f"{self.tasks.name(key)}: {message.reason}", True, message.retryable)
 
     # -- the end of one ----------------------------------------------------------------------------------
 
@@ -404,7 +406,7 @@ class CoordinatorMachine:
         else:
             self._stopped = pending  # answered when the job has FINISHED
 
-    def _abort(self, pending: PendingCheckpoint, reason: str, counted: bool) -> None:
+    def _abort(self, pending: PendingCheckpoint, reason: str, counted: bool, retryable: bool = True) -> None:
         number = pending.checkpoint_id
         del self.pending[number]
         self._last_end = self._now
@@ -433,13 +435,14 @@ class CoordinatorMachine:
                 self._fail_job(
                     f"{count} checkpoint{'s' if count > 1 else ''} failed in a row, and "
                     f"execution.checkpointing.tolerable-failed-checkpoints is {self.settings.tolerable_failures}; "
-                    f"the last one ({number}): {reason}"
+                    f"the last one ({number}): {reason}",
+                    retryable,
                 )
 
-    def _fail_job(self, reason: str) -> None:
+    def _fail_job(self, reason: str, retryable: bool = True) -> None:
         if self._status is JobStatus.RUNNING:
             self._due = None
-            self._effects.append(FailJob(reason))
+            self._effects.append(FailJob(reason, retryable))
 
     def _discard(self, gone: list[CompletedCheckpoint], delete: Delete) -> None:
         for checkpoint in gone:
@@ -473,10 +476,7 @@ class CoordinatorMachine:
             )
         else:
             self._effects.append(
-                Note(
-                    f"the {damaged.shown} cannot be read: going back to the {before.shown}",
-                    event.reason,
-                )
+                Note(f"the {damaged.shown} cannot be read: going back to the {before.shown}", event.reason)
             )
 
     # -- invariants --------------------------------------------------------------------------------------

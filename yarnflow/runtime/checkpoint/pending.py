@@ -12,7 +12,7 @@ from yarnflow.runtime.checkpoint.handles import OperatorState, SubtaskState
 from yarnflow.runtime.checkpoint.metadata import CompletedCheckpoint, OperatorCheckpoint
 from yarnflow.runtime.checkpoint.paths import resolve
 from yarnflow.runtime.checkpoint.statistics import TaskKey
-from yarnflow.runtime.rpc.checkpoint_messages import StopMode
+from yarnflow.runtime.rpc.checkpoint_messages import StopMode, TriggerCheckpoint
 
 
 class Phase(Enum):
@@ -36,6 +36,7 @@ class PendingCheckpoint:
         request: who asked for it, None for a periodic one.
         directory: URI, "" when state travels inline.
         deadline: when it is given up, seconds.
+        triggered: attempts that were told to begin.
     """
 
     checkpoint_id: int
@@ -47,6 +48,7 @@ class PendingCheckpoint:
     states: dict[TaskKey, SubtaskState]
     phase: Phase = Phase.PREPARING
     executions: list[str] = field(init=False)
+    triggered: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.executions = list(self.waiting.values())
@@ -67,6 +69,19 @@ class PendingCheckpoint:
 
         As in Flink (FLIP-203), a savepoint that does not end the job has no effect on it."""
         return not self.savepoint or self.stop is not StopMode.NO
+
+    def trigger(self, execution_id: str, unaligned: bool) -> TriggerCheckpoint:
+        """What tells a task to begin; savepoints are never unaligned."""
+        self.triggered.add(execution_id)
+        return TriggerCheckpoint(
+            execution_id,
+            self.checkpoint_id,
+            self.timestamp,
+            self.directory,
+            savepoint=self.savepoint,
+            unaligned=unaligned and not self.savepoint,
+            stop=self.stop,
+        )
 
     def complete(self, job_id: str, vertices: Sequence[JobVertex]) -> CompletedCheckpoint:
         """The checkpoint as it will be published."""

@@ -378,19 +378,53 @@ def test_finished_tasks_count_with_what_they_stored_last():
     ]
 
 
-def test_a_task_that_finishes_before_its_barrier_is_no_failure_and_another_is_taken():
+def test_a_task_that_finishes_before_its_barrier_counts_as_done():
     harness = running(partitioning=Partitioning.FORWARD)
     harness.pass_time(10)
     harness.end_input("source/0", "sink/0")
-    harness.take(1, ended=True)
+    harness.make_directories()
+    harness.acknowledge(1, "source/0", "sink/0", ended=True)
+    harness.acknowledge(1, "source/1", "sink/1")
+    harness.publish()
     harness.pass_time(10)
     harness.make_directories()
+    harness.triggered.clear()
     harness.task_moves("source/0", ExecutionState.FINISHED)
+    assert [name for name, _ in harness.triggered] == ["sink/0"], "nobody sends it a barrier any more"
+    harness.acknowledge(2, "sink/0", ended=True)
+    harness.acknowledge(2, "source/1", "sink/1")
+    assert harness.to_publish[0].operator("source-op").ended == (0,)
+    harness.publish()
+    assert harness.done == [1, 2]
+
+
+@pytest.mark.parametrize("stop", [StopMode.NO, StopMode.SUSPEND, StopMode.DRAIN])
+def test_a_savepoint_is_taken_although_a_task_finishes_meanwhile(stop):
+    """As a subtask does at once that has no split, when no checkpoints are taken by themselves."""
+    harness = running(interval=None)
+    harness.savepoint(stop)
+    harness.task_moves("source/0", ExecutionState.FINISHED)
+    harness.make_directories()
+    assert [name for name, _ in harness.triggered] == ["source/1"]
+    harness.acknowledge(1, "source/1", "sink/0", "sink/1")
+    assert harness.to_publish[0].operator("source-op").ended == (0,)
+    harness.publish()
     assert harness.failures == []
-    assert 2 not in harness.machine.pending
-    harness.task_moves("sink/0", ExecutionState.FINISHED)
-    harness.pass_time(0.2)
-    assert harness.to_make == [3]
+    assert [number for _, number in harness.completed] == ([] if stop is StopMode.NO else [1, 1, 1])
+
+
+def test_what_a_task_stored_before_its_end_is_no_part_of_a_later_savepoint():
+    """Its successor would begin there once more."""
+    harness = running(interval=None)
+    harness.send(SnapshotRequested("c", False))
+    harness.take(1)
+    harness.task_moves("source/0", ExecutionState.FINISHED)
+    harness.savepoint()
+    harness.make_directories()
+    harness.acknowledge(2, "source/1", "sink/0", "sink/1")
+    source = harness.to_publish[0].operator("source-op")
+    assert source.ended == (0,)
+    assert list(source.subtasks) == [1]
 
 
 def test_behind_finished_sources_the_next_tasks_are_triggered():
