@@ -237,3 +237,19 @@ def test_a_row_job_loads_no_heavy_library(start: Callable[..., WorkerProcess]) -
     worker.until(lambda: worker.state("job") is ExecutionState.FINISHED)
     (names,) = pickle.loads(worker.of(CollectedRows)[0].rows)
     assert names in ([], ["cloudpickle"])  # what cloudpickle pickled by value needs it to load
+
+
+def test_functions_may_use_grpc_though_workers_fork(
+    start: Callable[..., WorkerProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GRPC_ENABLE_FORK_SUPPORT", raising=False)
+    worker = start()
+
+    def found(value: Any) -> Any:
+        import os
+
+        return os.environ.get("GRPC_ENABLE_FORK_SUPPORT")
+
+    worker.deploy("job", chain(SourceSpec(ListSource([1])), MapSpec(found), CollectSpec("c")))
+    worker.until(lambda: worker.state("job") is ExecutionState.FINISHED)
+    assert pickle.loads(worker.of(CollectedRows)[0].rows) == ["0"]
