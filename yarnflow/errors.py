@@ -15,7 +15,8 @@
     │   └── JobFailedError            it failed: carries the user's traceback and the log's tail
     ├── CheckpointError               a checkpoint or savepoint could not be taken, read or used
     │   ├── CheckpointCorruptedError  a file of it is missing or damaged; names the file
-    │   └── RestoreError              it does not fit the job that shall start from it
+    │   ├── RestoreError              it does not fit the job that shall start from it
+    │   └── UnstorableStateError      state that cannot be stored, however often that is tried
     ├── ClusterError                  the cluster around the job
     │   ├── ClusterUnreachableError   nobody answers at the address
     │   ├── ClusterDeployError        YARN refused or lost the application
@@ -149,6 +150,12 @@ class CheckpointCorruptedError(CheckpointError):
 
 class RestoreError(CheckpointError):
     """A checkpoint or savepoint does not fit the job that shall start from it."""
+
+    domain = Domain.USER
+
+
+class UnstorableStateError(CheckpointError):
+    """State cannot be stored, however often that is tried: it cannot be pickled, or is too large to go inline."""
 
     domain = Domain.USER
 

@@ -54,8 +54,7 @@ class FusedOperator(StreamOperator):
             compiled code appends to itself.
         timers: what the contexts of process functions tell the time by.
 
-    Attributes:
-        opening: name of the operator whose function is being opened, for error messages.
+    A loop over the operators names its variable `fused`: error messages name that of the frame that raised.
     """
 
     def __init__(
@@ -69,7 +68,6 @@ class FusedOperator(StreamOperator):
     ) -> None:
         super().__init__(operator, context)
         self._functions = functions
-        self.opening = ""
         self._tree = tree
         self._timers = timers or UnkeyedTimers()
         self._emits = [
@@ -86,10 +84,8 @@ class FusedOperator(StreamOperator):
 
     def open(self) -> None:
         for fused in reversed(self._functions):
-            self.opening = fused.operator.name
             fused.state.open()
             open_functions([fused.function], self.context.runtime_context)
-        self.opening = ""
 
     def snapshot(self, snapshot: TaskSnapshot) -> None:
         for fused in self._functions:

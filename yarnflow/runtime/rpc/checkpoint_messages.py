@@ -67,11 +67,13 @@ class CheckpointAcknowledged(Message):
 
 @dataclass(frozen=True)
 class CheckpointDeclined(Message):
-    """From a task: its part could not be stored; the task goes on."""
+    """From a task: its part could not be stored; the task goes on. Without `retryable` the next one will not be,
+    either, and a restart would not help."""
 
     execution_id: str
     checkpoint_id: int
     reason: str
+    retryable: bool = True
 
 
 @dataclass(frozen=True)

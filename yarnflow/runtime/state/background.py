@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from yarnflow.errors import CheckpointError
+from yarnflow.errors import CheckpointError, ProgramError, UnstorableStateError
 from yarnflow.runtime.checkpoint.handles import CheckpointPlan, OperatorState, StateBlock, StateFile
 from yarnflow.runtime.state.forked_writer import Child, fork_writer
 from yarnflow.runtime.state.snapshot import ATOMS, FilesPart, KeyedPart, ListPart, TaskSnapshot
@@ -264,4 +264,5 @@ def _explained(error: Exception, target: Target) -> CheckpointError:
     if isinstance(error, CheckpointError):
         return error
     where = f" in {target.directory}" if target.directory else ""
-    return CheckpointError(f"the state of {target.name} cannot be stored{where}: {type(error).__name__}: {error}")
+    kind = UnstorableStateError if isinstance(error, ProgramError) else CheckpointError
+    return kind(f"the state of {target.name} cannot be stored{where}: {type(error).__name__}: {error}")

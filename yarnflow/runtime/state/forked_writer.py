@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import pyarrow as pa
 
-from yarnflow.errors import CheckpointError
+from yarnflow.errors import CheckpointError, ProgramError, YarnflowError
 from yarnflow.fs.local import LocalFileSystem
 from yarnflow.runtime.state.snapshot import KeyedPart, TaskSnapshot
 from yarnflow.runtime.state.writer import Written, write_parts
@@ -34,7 +34,7 @@ class Child:
         self._lock = threading.Lock()
 
     def result(self) -> list[Written]:
-        """Wait for it; what it wrote. Raises CheckpointError when it failed."""
+        """Wait for it; what it wrote. Raises CheckpointError, or ProgramError for what cannot be pickled."""
         pipe, self._pipe = self._pipe, -1
         with open(pipe, "rb") as stream:
             data = stream.read()
@@ -45,9 +45,9 @@ class Child:
                 f"the process that wrote the state ended by {ended}: was there enough memory for another "
                 "process that touches all of the state (taskmanager.memory.process.size)?"
             )
-        done: list[Written] | str = pickle.loads(data)
-        if isinstance(done, str):
-            raise CheckpointError(done)
+        done: list[Written] | YarnflowError = pickle.loads(data)
+        if isinstance(done, YarnflowError):
+            raise done
         return done
 
     def reap(self) -> int:
@@ -107,12 +107,13 @@ def _be_child(parent: int, pipe: int, file: str, memory: list[KeyedPart], snapsh
         os.closerange(3, pipe)
         os.closerange(pipe + 1, os.sysconf("SC_OPEN_MAX"))
         pa.set_memory_pool(pa.system_memory_pool())  # glibc's malloc can be used after a fork
-        done: list[Written] | str
+        done: list[Written] | YarnflowError
         try:
             with LocalFileSystem().open_write(file, overwrite=True) as stream:
                 done = write_parts(memory, snapshot.lists, snapshot.key_groups, stream)
-        except Exception as error:
-            done = f"{type(error).__name__}: {error}"
+        except Exception as error:  # of classes that the parent cannot always unpickle
+            kind = ProgramError if isinstance(error, ProgramError) else CheckpointError
+            done = kind(str(error) if isinstance(error, kind) else f"{type(error).__name__}: {error}")
         data = memoryview(pickle.dumps(done))
         while data:
             data = data[os.write(pipe, data) :]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from yarnflow import fs
-from yarnflow.errors import CheckpointError, FileSystemError
+from yarnflow.errors import CheckpointError, FileSystemError, UnstorableStateError
 from yarnflow.fs.local import LocalFileSystem
 from yarnflow.runtime.checkpoint.handles import CheckpointPlan, StateFile
 from yarnflow.runtime.checkpoint.paths import resolve
@@ -58,9 +58,9 @@ class Target:
         self._local: str | None = None
 
     def check_size(self, size: int) -> None:
-        """Raise CheckpointError for state that would have to travel inline and is too large for that."""
+        """Raise UnstorableStateError for state that would have to travel inline and is too large for that."""
         if not self.directory and size > self.inline_limit:
-            raise CheckpointError(
+            raise UnstorableStateError(
                 f"the state of {self.name} has {size} bytes, and without a directory for checkpoints at most "
                 f"{self.inline_limit} can be stored: set execution.checkpointing.dir"
             )

@@ -73,6 +73,17 @@ def describe(
     )
 
 
+def in_one_line(error: BaseException) -> str:
+    """What was raised while a snapshot was taken, and where in the user's code; the log has more."""
+    operator, _, _ = _where(error, ())  # no generated code takes part
+    text = _message(error)[:_MESSAGE_LIMIT]
+    places = [f"operator '{operator}'"] if operator else []
+    if _of_the_user(error):
+        frame = [each for each in traceback.extract_tb(error.__traceback__) if not _is_ours(each.filename)][-1]
+        places.append(f"{frame.name}() in {frame.filename}, line {frame.lineno}")
+    return f"{text} ({', '.join(places)})" if places else text
+
+
 def _message(error: BaseException) -> str:
     """Class and text in one line."""
     try:
@@ -97,8 +108,9 @@ def _where(error: BaseException, names: Sequence[str]) -> tuple[str, Any, bool]:
         elif frame.f_code.co_filename != GENERATED:
             owner = frame.f_locals.get("self")
             if isinstance(owner, FusedOperator):
-                # Its generated lines tell more; its own frame matters while functions are opened.
-                found = (owner.opening, _UNKNOWN, False) if owner.opening else found
+                # Its generated lines tell more; its own frame matters while it opens functions or asks for state.
+                fused = frame.f_locals.get("fused")
+                found = found if fused is None else (fused.operator.name, _UNKNOWN, False)
             elif isinstance(owner, StreamOperator):
                 known = found[1] if owner is working else _UNKNOWN
                 found = (owner.operator.name, frame.f_locals.get("record", known), False)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from yarnflow.config.checkpointing import CheckpointingOptions
 from yarnflow.config.configuration import Configuration
+from yarnflow.errors import ConfigurationError, ProgramError, UnstorableStateError
 from yarnflow.graph.key_groups import key_groups_of
 from yarnflow.runtime.checkpoint.handles import OperatorState, SubtaskState
 from yarnflow.runtime.network.elements import CheckpointBarrier, Element
@@ -28,6 +29,7 @@ from yarnflow.runtime.rpc.checkpoint_messages import (
     CheckpointDeclined,
     CheckpointTimes,
     InputEnded,
+    StopMode,
     TriggerCheckpoint,
 )
 from yarnflow.runtime.rpc.messages import TaskDeployment
@@ -43,6 +45,7 @@ from yarnflow.runtime.taskmanager.alignment import (
     Take,
 )
 from yarnflow.runtime.taskmanager.chain import RunningChain
+from yarnflow.runtime.taskmanager.failures import in_one_line
 from yarnflow.runtime.taskmanager.in_flight import Current, InFlight
 from yarnflow.runtime.taskmanager.task_wiring import TaskServices
 
@@ -92,6 +95,11 @@ class TaskCheckpoints:
         task_input: what comes.
         call_soon: of the task.
         current: what the task has taken and not processed.
+
+    Attributes:
+        suspending: id of the savepoint that ends the job, once its snapshot has been taken and until it fails;
+            else 0. Nothing may be emitted then: what reaches the outside now will be emitted again by the job
+            that starts from the savepoint.
     """
 
     def __init__(
@@ -128,6 +136,7 @@ class TaskCheckpoints:
         self._covering: set[int] = set()
         self._covered = False
         self._first_barrier = 0.0
+        self.suspending = 0
 
     # -- what comes ------------------------------------------------------------------------------------------
 
@@ -141,6 +150,7 @@ class TaskCheckpoints:
             message.savepoint,
             message.unaligned and not timeout,
             message.timestamp + timeout if message.unaligned and timeout else 0,
+            message.stop is StopMode.SUSPEND,
         )
         self._first_barrier = self._services.clock()
         self._perform(self._alignment.trigger(barrier))
@@ -227,9 +237,9 @@ class TaskCheckpoints:
         self._forget(checkpoint_id)
         self._perform(self._alignment.aborted(checkpoint_id))
 
-    def decline(self, checkpoint_id: int, reason: str) -> None:
+    def decline(self, checkpoint_id: int, reason: str, retryable: bool = True) -> None:
         """Tell that the task cannot store its part."""
-        self._services.send(CheckpointDeclined(self._deployment.execution_id, checkpoint_id, reason))
+        self._services.send(CheckpointDeclined(self._deployment.execution_id, checkpoint_id, reason, retryable))
 
     def close(self) -> None:
         """The task has ended: stop what is being written."""
@@ -291,6 +301,8 @@ class TaskCheckpoints:
             for partition in self._partitions:
                 partition.send(barrier)
         self._unresolved.add(checkpoint_id)
+        if barrier.suspend:
+            self.suspending = checkpoint_id
         if self._input_ended:
             self._covering.add(checkpoint_id)
         snapshot = self._snapshot(barrier)
@@ -374,10 +386,13 @@ class TaskCheckpoints:
 
     def _failed(self, checkpoint_id: int, error: BaseException) -> None:
         log.warning("checkpoint %d failed here", checkpoint_id, exc_info=error)
-        self.decline(checkpoint_id, f"{type(error).__name__}: {error}")
+        hopeless = isinstance(error, (ProgramError, ConfigurationError, UnstorableStateError))
+        self.decline(checkpoint_id, in_one_line(error), retryable=not hopeless)
 
     def _forget(self, checkpoint_id: int) -> None:
         """Undo what was done for a checkpoint."""
+        if self.suspending == checkpoint_id:
+            self.suspending = 0
         self._unresolved.discard(checkpoint_id)
         self._covering.discard(checkpoint_id)
         self._drop(checkpoint_id)

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import pytest
 
 from tests.unit.runtime.state.stored_state import GROUPS, OPERATOR, new_snapshot, plan, restored
-from yarnflow.errors import CheckpointError, FileSystemError
+from yarnflow.errors import CheckpointError, FileSystemError, UnstorableStateError
 from yarnflow.fs.local import LocalFileSystem
 from yarnflow.runtime.checkpoint.handles import StateFile, StateKind
 from yarnflow.runtime.checkpoint.paths import resolve
@@ -326,7 +326,7 @@ def test_values_that_cannot_be_pickled_are_an_error_of_the_checkpoint(
     if fork:
         monkeypatch.setattr(background, "AT_ONCE", 0)
     write = begin_write(snapshot_of(heap(10, lambda n: (x for x in "ab"))), str(tmp_path), "0-0", plan())
-    with pytest.raises(CheckpointError, match=r"state '.*': a value of type builtins\.generator"):
+    with pytest.raises(UnstorableStateError, match=r"state '.*': a value of type builtins\.generator"):
         finished(write)
     assert list(tmp_path.iterdir()) == []
 

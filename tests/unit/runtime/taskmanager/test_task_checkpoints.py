@@ -157,7 +157,8 @@ def test_a_snapshot_that_fails_is_declined_and_the_task_goes_on(
         patch.setattr(ProbeOperator, "snapshot", fail)
         task.receive(trigger(1))
     (declined,) = sent(slot, CheckpointDeclined)
-    assert declined.reason == "OSError: no space left on device"
+    assert declined.reason.startswith("OSError: no space left on device (operator 'ProbeSpec', fail() in ")
+    assert declined.retryable
     task.receive(CheckpointAborted("t", 1, "declined"))
     assert events("p")[-1] == ("aborted", 1)
     task.receive(trigger(2))
@@ -179,6 +180,7 @@ def test_values_that_cannot_be_stored_are_declined(slot: Slot) -> None:
     task.receive(trigger(1))
     (declined,) = sent(slot, CheckpointDeclined)
     assert "I stay here" in declined.reason
+    assert not declined.retryable, "no restart helps"
     assert not task.state.terminal
 
 
