@@ -45,6 +45,7 @@ class CheckpointBarrier(Element):
         savepoint: state is written whole and in the portable form.
         unaligned: overtakes data; see runtime/taskmanager/in_flight.py.
         unaligned_at: when it becomes unaligned, ms since the epoch; 0 for never.
+        suspend: the job ends with this savepoint: whoever has taken it emits nothing more, unless it fails.
     """
 
     checkpoint_id: int
@@ -53,6 +54,7 @@ class CheckpointBarrier(Element):
     savepoint: bool = False
     unaligned: bool = False
     unaligned_at: int = 0
+    suspend: bool = False
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,7 @@ class Task:
         chain, control = self._chain, self._control
         assert chain is not None
         assert control is not None
-        if self._soon:
+        if self._soon and not control.silent:
             self._soon.popleft()()
             return Activity.BUSY
         if control.phase is Phase.LEAVING:
@@ -187,7 +187,7 @@ class Task:
             return Activity.BACKPRESSURED
         if not self._has_room(chain):
             return Activity.BACKPRESSURED
-        timer = chain.next_timer()
+        timer = self._next_timer(chain)
         if timer is not None:
             now = self._services.wall_clock()
             if timer <= now:
@@ -263,7 +263,7 @@ class Task:
     def can_go_on(self) -> bool:
         """Whether a batch waits for this task and its results have somewhere to go."""
         chain = self._chain
-        if self._soon:
+        if self._soon and not self._silent:
             return True
         if chain is None or self.phase in (Phase.FINISHING, Phase.LEAVING):
             return False
@@ -292,7 +292,7 @@ class Task:
             if chain.source is not None and self.phase is Phase.READING:
                 at = chain.source.next_wakeup()
                 wakeups.append(math.inf if at is None else at)
-            timer = chain.next_timer()
+            timer = self._next_timer(chain)
             if timer is not None and self._has_room(chain):
                 wakeups.append(self._clock() + (timer - self._services.wall_clock()) / 1000)
         deadline = None if self._control is None else self._control.deadline()
@@ -305,6 +305,13 @@ class Task:
         """How far it has come."""
         return Phase.READING if self._control is None else self._control.phase
 
+    @property
+    def _silent(self) -> bool:
+        return self._control is not None and self._control.silent
+
+    def _next_timer(self, chain: RunningChain) -> int | None:
+        return None if self._silent else chain.next_timer()
+
     def uses(self, channel_id: str) -> bool:
         """Whether a channel is this task's."""
         return any(channel.channel_id == channel_id for channel in self._input.channels) or any(
@@ -315,7 +322,7 @@ class Task:
         for partition in self._partitions:
             if not partition.has_room():
                 return False
-        return chain.has_room()
+        return self._silent or chain.has_room()
 
     def receive(self, message: Message) -> None:
         """Take a message of the JobManager. What fails here is the task's failure."""

@@ -104,6 +104,11 @@ class TaskControl:
         """The task has ended."""
         self._checkpoints.close()
 
+    @property
+    def silent(self) -> bool:
+        """The job is being suspended: what follows belongs to the job that starts from the savepoint."""
+        return self._checkpoints.suspending > 0
+
     # -- elements --------------------------------------------------------------------------------------------
 
     def take(self, element: Element, channel: InputChannel) -> None:
@@ -148,7 +153,7 @@ class TaskControl:
     def finish(self) -> bool:
         """Finish the operators. False while one waits for results that are under way (an async function's): call
         again."""
-        if not self._suspended and not self._chain.finish():
+        if not self._suspended and (self.silent or not self._chain.finish()):
             return False
         self._ended()
         return True
@@ -217,4 +222,7 @@ class TaskControl:
                 else:
                     assert self._chain.source is not None
                     self._chain.source.resume()
+        if completed and checkpoint_id == self._checkpoints.suspending and self.phase is Phase.FINISHING:
+            self._suspended = True
+            self.finish()
         self._leave_if_done()

@@ -255,7 +255,7 @@ def test_suspending_ends_a_source_behind_the_savepoint_without_final_results(slo
     task.step()
     task.receive(trigger(1, stop=StopMode.SUSPEND))
     step(task)
-    assert taken(out) == [1, CheckpointBarrier(1, 0)]
+    assert taken(out) == [1, CheckpointBarrier(1, 0, suspend=True)]
     task.receive(CheckpointCompleted("t", 1))
     slot.run()
     assert taken(out) == [EndOfData(drain=False), EndOfChannel()]
@@ -283,6 +283,50 @@ def test_a_source_goes_on_when_the_savepoint_fails(slot: Slot) -> None:
     task.receive(CheckpointAborted("t", 1, "for a test"))
     slot.run()
     assert events("p", "rows") == [("rows", [1]), ("rows", [2])]
+
+
+@pytest.mark.parametrize("completes", [True, False])
+def test_behind_a_suspending_savepoint_nothing_is_emitted_unless_it_fails(slot: Slot, completes: bool) -> None:
+    """Neither by timers nor by results that other threads bring."""
+    task = slot.deploy(
+        chain(ProbeSpec("p", timers=(1000,))), "t", [(0, 0, ["a"])], checkpoints=ONLY_SAVEPOINTS
+    )
+    channel = feed(slot, 0, "a", "t")
+    write(channel, [1], CheckpointBarrier(1, 0, savepoint=True, suspend=True))
+    step(task)
+    called: list[int] = []
+    task.call_soon(lambda: called.append(1))
+    slot.clock.now = 2.0
+    step(task)
+    assert not task.can_go_on()
+    assert task.next_wakeup() == float("inf")
+    if completes:
+        task.receive(CheckpointCompleted("t", 1))
+        write(channel, EndOfData(drain=False), EndOfChannel())
+        slot.run()
+        assert task.state is ExecutionState.FINISHED
+    else:
+        task.receive(CheckpointAborted("t", 1, "for a test"))
+        step(task)
+    assert called == ([] if completes else [1])
+    assert events("p", "timer") == ([] if completes else [("timer", 1000)])
+
+
+def test_a_source_that_waits_for_results_is_suspended_without_them(
+    slot: Slot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ProbeOperator, "can_finish", lambda self: False)
+    task = source(slot, [1], plan=ONLY_SAVEPOINTS)
+    out = reader(slot, 1, "t", "x")
+    step(task)
+    task.receive(trigger(1, stop=StopMode.SUSPEND))
+    monkeypatch.undo()
+    step(task)
+    task.receive(CheckpointCompleted("t", 1))
+    slot.run()
+    assert task.state is ExecutionState.FINISHED
+    assert events("p", "finish") == []
+    assert taken(out)[-3:] == [CheckpointBarrier(1, 0, suspend=True), EndOfData(drain=False), EndOfChannel()]
 
 
 @pytest.mark.parametrize("plan", [PLAN, ONLY_SAVEPOINTS])
