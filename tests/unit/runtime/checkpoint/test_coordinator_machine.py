@@ -11,7 +11,7 @@ from yarnflow.config.checkpointing import CheckpointRetention
 from yarnflow.graph.job_graph import Partitioning
 from yarnflow.runtime.checkpoint.coordinator_events import RestoreFailed, SnapshotRequested
 from yarnflow.runtime.checkpoint.statistics import CheckpointStatus
-from yarnflow.runtime.rpc.checkpoint_messages import StopMode
+from yarnflow.runtime.rpc.checkpoint_messages import CheckpointDeclined, StopMode
 from yarnflow.runtime.states import ExecutionState, JobStatus
 
 
@@ -187,6 +187,39 @@ def test_a_declined_checkpoint_fails_and_the_job_goes_on_while_that_is_tolerable
     assert "2 checkpoints failed in a row" in failure.reason
     assert "sink (1/2): No space left on device: chk-2" in failure.reason
     assert failure.retryable
+
+
+def test_state_that_can_never_be_stored_ends_the_job_without_a_restart():
+    harness = begun(tolerable_failures=0)
+    declined = CheckpointDeclined(harness.execution("sink/0"), 1, "cannot pickle a lock", retryable=False)
+    harness.send(declined)
+    (failure,) = harness.failures
+    assert "sink (1/2): cannot pickle a lock" in failure.reason
+    assert not failure.retryable
+
+
+def test_what_tasks_wrote_while_the_job_was_cancelled_does_not_stay():
+    harness = begun(retention=CheckpointRetention.RETAIN_ON_CANCELLATION)
+    harness.acknowledge(1, *harness.names)
+    harness.publish()
+    harness.pass_time(10)
+    harness.make_directories()
+    harness.job_moves(JobStatus.CANCELLING)
+    harness.deleted.clear()
+    harness.job_moves(JobStatus.CANCELED)
+    assert harness.deleted == ["file:///c/job/chk-2"]
+    assert harness.retained == [1]
+
+
+def test_a_checkpoint_that_a_newer_one_has_overtaken_has_not_failed():
+    harness = begun(tolerable_failures=0)
+    harness.send(CheckpointDeclined(harness.execution("sink/0"), 1, "checkpoint 2 came first", subsumed=True))
+    assert (harness.failures, harness.notes) == ([], [])
+    harness.pass_time(10)
+    harness.make_directories()
+    harness.acknowledge(2)
+    harness.publish()
+    assert harness.retained == [2]
 
 
 def test_only_failures_in_a_row_count():
