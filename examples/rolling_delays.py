@@ -2,8 +2,8 @@
 
     python examples/rolling_delays.py [--input flights-2013]
 
-A global window never ends. The trigger says when it fires, the evictor what it still holds then. (The same with
-Flink's short form: `count_window(200, 50)`.)
+A global window never ends. The trigger says when it fires, the evictor what it still holds then. (The short form
+`count_window(200, 50)` fires for full windows only: not before the 200th flight, as in PyFlink.)
 """
 
 from __future__ import annotations
