@@ -10,7 +10,8 @@ every channel that still can bring one.
   is recorded as part of it, and nothing is blocked.
 
 A channel that ends counts as if its barrier had come. A barrier of a newer checkpoint gives up an older alignment:
-whoever did not send the older barrier never will.
+whoever did not send the older barrier never will. Only a savepoint may follow an unaligned checkpoint whose
+barriers have not come on all channels.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ class AllRecorded(AlignmentEffect):
 
 @dataclass(frozen=True)
 class GiveUp(AlignmentEffect):
-    """The checkpoint will never be complete here: forget what was taken for it, and decline it."""
+    """A newer checkpoint has overtaken this one, which will never be complete here: forget what was taken for it,
+    and decline it."""
 
     checkpoint_id: int
     reason: str
@@ -139,8 +141,10 @@ class Alignment:
             if checkpoint_id <= self.newest or checkpoint_id in self._aborted:
                 return None, []
             if self._exactly_once:
-                for older in list(self._pending):
-                    effects += self._give_up(older, f"the barrier of checkpoint {checkpoint_id} came first")
+                for older, known in list(self._pending.items()):
+                    # What is recorded goes on beside a savepoint, which blocks channels and records nothing.
+                    if not (known.taken and barrier.savepoint):
+                        effects += self._give_up(older, f"the barrier of checkpoint {checkpoint_id} came first")
             self.newest = checkpoint_id
             self._aborted = {aborted for aborted in self._aborted if aborted > checkpoint_id}
             pending = self._pending[checkpoint_id] = _Pending(barrier, set(self._open))

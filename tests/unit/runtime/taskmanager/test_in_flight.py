@@ -151,6 +151,21 @@ def test_a_savepoint_is_not_overtaken(slot: Slot) -> None:
     assert sent(slot, CheckpointDeclined) == []
 
 
+def test_a_savepoint_may_follow_before_all_barriers_of_a_checkpoint_have_come(slot: Slot) -> None:
+    task = middle(slot)
+    a, b = feed(slot, 0, "a", "t"), feed(slot, 0, "b", "t")
+    savepoint = CheckpointBarrier(2, 0, savepoint=True)
+    write(a, BARRIER, [1], savepoint, [2])
+    step(task)
+    write(b, [3], BARRIER, [4], savepoint, [5])
+    step(task)
+    first, second = sent(slot, CheckpointAcknowledged)
+    assert recorded(first) == [3]
+    assert recorded(second) == []
+    assert events("p")[3:-2] == [("rows", [1]), ("rows", [3]), ("rows", [4]), ("prepare",), ("snapshot", 2)]
+    assert sent(slot, CheckpointDeclined) == []
+
+
 @pytest.mark.parametrize("blocked", [True, False])
 def test_an_aligned_barrier_that_waits_for_too_long_overtakes(slot: Slot, blocked: bool) -> None:
     task = middle(slot, config={"execution.checkpointing.aligned-checkpoint-timeout": "2 s"})
