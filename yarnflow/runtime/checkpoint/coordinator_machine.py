@@ -366,9 +366,9 @@ class CoordinatorMachine:
     def _decline(self, message: CheckpointDeclined) -> None:
         pending = self.pending.get(message.checkpoint_id)
         key = self.tasks.key_of(message.execution_id)
-        if pending is None or key is None or pending.waiting.get(key) != message.execution_id:
-            return
-        self._abort(pending, f"{self.tasks.name(key)}: {message.reason}", True, message.retryable)
+        if pending is not None and key is not None and pending.waiting.get(key) == message.execution_id:
+            reason = f"{self.tasks.name(key)}: {message.reason}"
+            self._abort(pending, reason, not message.subsumed, message.retryable)
 
     # -- the end of one ----------------------------------------------------------------------------------
 

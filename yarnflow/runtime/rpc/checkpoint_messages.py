@@ -67,13 +67,18 @@ class CheckpointAcknowledged(Message):
 
 @dataclass(frozen=True)
 class CheckpointDeclined(Message):
-    """From a task: its part could not be stored; the task goes on. Without `retryable` the next one will not be,
-    either, and a restart would not help."""
+    """From a task: its part could not be stored; the task goes on.
+
+    Attributes:
+        retryable: else the next one will not be stored, either, and a restart would not help.
+        subsumed: nothing is wrong, a newer checkpoint has overtaken this one.
+    """
 
     execution_id: str
     checkpoint_id: int
     reason: str
     retryable: bool = True
+    subsumed: bool = False
 
 
 @dataclass(frozen=True)

@@ -237,9 +237,12 @@ class TaskCheckpoints:
         self._forget(checkpoint_id)
         self._perform(self._alignment.aborted(checkpoint_id))
 
-    def decline(self, checkpoint_id: int, reason: str, retryable: bool = True) -> None:
+    def decline(
+        self, checkpoint_id: int, reason: str, retryable: bool = True, subsumed: bool = False
+    ) -> None:
         """Tell that the task cannot store its part."""
-        self._services.send(CheckpointDeclined(self._deployment.execution_id, checkpoint_id, reason, retryable))
+        execution_id = self._deployment.execution_id
+        self._services.send(CheckpointDeclined(execution_id, checkpoint_id, reason, retryable, subsumed))
 
     def close(self) -> None:
         """The task has ended: stop what is being written."""
@@ -283,7 +286,7 @@ class TaskCheckpoints:
                 self._all_recorded(effect.checkpoint_id)
             elif isinstance(effect, GiveUp):
                 self._forget(effect.checkpoint_id)
-                self.decline(effect.checkpoint_id, effect.reason)
+                self.decline(effect.checkpoint_id, effect.reason, subsumed=True)
 
     def _take(self, barrier: CheckpointBarrier, recording: Sequence[int]) -> InFlight | None:
         """The synchronous part; returns what records are under way when the barrier is unaligned."""
