@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.models.windows import Collect, Show, WindowModel
 from tests.unit.runtime.operators.harness import Harness
 from yarnflow.common.constants import MAX_LONG_VALUE
 from yarnflow.functions.batch import RowBatch
 from yarnflow.functions.columns import to_columns
 from yarnflow.functions.expressions import col, count, window_end, window_start
 from yarnflow.functions.output_tag import OutputTag
-from yarnflow.functions.user_functions import AggregateFunction
 from yarnflow.functions.windows.count_windows import CountSlidingWindowAssigner, CountTumblingWindowAssigner
 from yarnflow.functions.windows.time_windows import (
     EventTimeSessionWindows,
@@ -25,7 +24,6 @@ from yarnflow.functions.windows.time_windows import (
     TumblingEventTimeWindows,
 )
 from yarnflow.functions.windows.triggers import EventTimeTrigger
-from yarnflow.functions.windows.window_functions import ProcessWindowFunction
 from yarnflow.graph.operators import WindowSpec
 from yarnflow.runtime.network.elements import MAX_WATERMARK, MIN_WATERMARK
 from yarnflow.runtime.operators.columnar_window import ColumnarWindowOperator
@@ -34,30 +32,6 @@ from yarnflow.runtime.operators.window_sliding import SlidingPanesOperator
 from yarnflow.runtime.operators.window_time import TimeWindowsOperator
 
 LATE = OutputTag("late")
-
-
-class Collect(AggregateFunction):
-    """Keeps the key and all values, sorted, so that the order of merging does not matter."""
-
-    def create_accumulator(self) -> list[Any]:
-        return []
-
-    def add(self, value: Any, accumulator: list[Any]) -> list[Any]:
-        accumulator.append(value)
-        return accumulator
-
-    def get_result(self, accumulator: list[Any]) -> Any:
-        return accumulator[0][0], tuple(sorted(number for _, number in accumulator))
-
-    def merge(self, acc_a: list[Any], acc_b: list[Any]) -> list[Any]:
-        acc_a.extend(acc_b)
-        acc_b.clear()  # merging may change both
-        return acc_a
-
-
-class Show(ProcessWindowFunction[Any, Any, Any, Any]):
-    def process(self, key: Any, context: Any, elements: Iterable[Any]) -> Iterable[Any]:
-        yield key, tuple(sorted(number for _, number in elements))
 
 
 class AnyEventTimeTrigger(EventTimeTrigger):
@@ -121,62 +95,6 @@ def run(spec: WindowSpec, plan: Plan, operator_class: type, columns: bool = Fals
     return found, late
 
 
-@dataclass
-class Model:
-    """What should come out: record by record, without any cleverness."""
-
-    lateness: int
-    watermark: int = MIN_WATERMARK
-    windows: dict[Any, list[Any]] = field(default_factory=lambda: defaultdict(list))
-    fired: set[Any] = field(default_factory=set)
-    found: list[Any] = field(default_factory=list)
-    late: list[Any] = field(default_factory=list)
-
-    def fire(self, key: Any, start: int, end: int) -> None:
-        numbers = tuple(sorted(number for _, number in self.windows[key, start, end]))
-        self.found.append((key, numbers, end - 1))
-
-    def advance(self, watermark: int) -> None:
-        self.watermark = watermark
-        for at in sorted(self.windows, key=lambda at: at[2]):
-            if at[2] - 1 <= watermark and at not in self.fired:
-                self.fired.add(at)
-                self.fire(*at)
-            if at[2] - 1 + self.lateness <= watermark:
-                del self.windows[at]
-
-    def fixed(self, key: Any, number: int, time: int, size: int, slide: int, offset: int) -> None:
-        last = time - (time - offset) % slide
-        taken = False
-        for start in range(last, time - size, -slide):
-            end = start + size
-            if end - 1 + self.lateness <= self.watermark:
-                continue
-            taken = True
-            self.windows[key, start, end].append((key, number))
-            if end - 1 <= self.watermark:
-                self.fired.add((key, start, end))
-                self.fire(key, start, end)
-        if not taken and time + self.lateness <= self.watermark:
-            self.late.append(((key, number), time))
-
-    def session(self, key: Any, number: int, time: int, gap: int) -> None:
-        parts = [at for at in self.windows if at[0] == key and at[1] <= time + gap and at[2] >= time]
-        start, end = min([time, *(at[1] for at in parts)]), max([time + gap, *(at[2] for at in parts)])
-        if end - 1 + self.lateness <= self.watermark:
-            if time + self.lateness <= self.watermark:
-                self.late.append(((key, number), time))
-            return
-        records = [(key, number)]
-        for at in parts:
-            records += self.windows.pop(at)
-            self.fired.discard(at)
-        self.windows[key, start, end] = records
-        if end - 1 <= self.watermark:
-            self.fired.add((key, start, end))
-            self.fire(key, start, end)
-
-
 AGGREGATES = (
     ("count", count()),
     ("sum", col("f1").sum()),
@@ -194,7 +112,7 @@ AGGREGATES = (
 def test_aggregates_on_columns(columns: bool, plan: Plan, size: int, slide: int, lateness: int) -> None:
     """Records that come after the end of a window give a result per batch, so these batches are of one record."""
     plan = replace(plan, batch=1) if lateness else plan
-    model = Model(lateness)
+    model = WindowModel(lateness)
     for step in plan.steps:
         if step[0] == "watermark":
             model.advance(step[1])
@@ -223,7 +141,7 @@ def test_aggregates_on_columns(columns: bool, plan: Plan, size: int, slide: int,
             }
 
 
-def check(spec: WindowSpec, plan: Plan, operator_class: type, model: Model, take: Any) -> None:
+def check(spec: WindowSpec, plan: Plan, operator_class: type, model: WindowModel, take: Any) -> None:
     for step in plan.steps:
         if step[0] == "watermark":
             model.advance(step[1])
@@ -251,7 +169,7 @@ def test_tumbling(kind: str, general: bool, plan: Plan, size: int, offset: int, 
     spec = replace(KINDS[kind], assigner=TumblingEventTimeWindows(size, offset), allowed_lateness=lateness)
     if general:
         spec = replace(spec, trigger=AnyEventTimeTrigger())
-    model = Model(lateness)
+    model = WindowModel(lateness)
     check(
         spec, plan, WindowOperator if general else TimeWindowsOperator, model,
         lambda key, number, time: model.fixed(key, number, time, size, size, offset),
@@ -269,7 +187,7 @@ def test_sliding(kind: str, general: bool, plan: Plan, size: int, slide: int, la
         spec, operator = replace(spec, trigger=AnyEventTimeTrigger()), WindowOperator
     elif slide < size and spec.aggregate is not None:
         operator = SlidingPanesOperator
-    model = Model(lateness)
+    model = WindowModel(lateness)
     check(spec, plan, operator, model, lambda *record: model.fixed(*record, size, slide, 0))
 
 
@@ -278,7 +196,7 @@ def test_sliding(kind: str, general: bool, plan: Plan, size: int, slide: int, la
 @given(plan=plans(), gap=st.integers(1, 10), lateness=st.sampled_from([0, 7]))
 def test_sessions(kind: str, plan: Plan, gap: int, lateness: int) -> None:
     spec = replace(KINDS[kind], assigner=EventTimeSessionWindows(gap), allowed_lateness=lateness)
-    model = Model(lateness)
+    model = WindowModel(lateness)
     check(spec, plan, WindowOperator, model, lambda *record: model.session(*record, gap))
 
 
