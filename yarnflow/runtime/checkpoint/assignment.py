@@ -30,6 +30,7 @@ def fit_job(job: JobGraph, checkpoint: CompletedCheckpoint, ignore_unclaimed: bo
             checkpoint's, or a checkpoint of another program.
     """
     _check_unclaimed(job, checkpoint, ignore_unclaimed)
+    _check_records_under_way(job, checkpoint)
     return replace(job, vertices=tuple(_fit_vertex(vertex, checkpoint) for vertex in job.vertices))
 
 
@@ -50,6 +51,19 @@ def _check_unclaimed(job: JobGraph, checkpoint: CompletedCheckpoint, ignore_uncl
         "operators the uids they had, or start without that state: -n (--allowNonRestoredState), "
         "execution.state-recovery.ignore-unclaimed-state"
     )
+
+
+def _check_records_under_way(job: JobGraph, checkpoint: CompletedCheckpoint) -> None:
+    """Records that barriers overtook are stored with the head of a chain, and read by the head of a chain."""
+    inner = {info.operator_id for vertex in job.vertices for info in vertex.operators[1:]}
+    for operator in checkpoint.operators:
+        states = operator.subtasks.values()
+        if operator.operator_id in inner and any(b.kind is StateKind.CHANNEL for s in states for b in s.blocks):
+            raise RestoreError(
+                f"the {checkpoint.shown} is unaligned and has records that were on their way to {operator.shown}, "
+                "which is chained to another operator in this job: start from a savepoint, or chain the operators "
+                "as they were"
+            )
 
 
 def _fit_vertex(vertex: JobVertex, checkpoint: CompletedCheckpoint) -> JobVertex:

@@ -113,6 +113,11 @@ class RestoredOperator:
             return items[self.subtask_index :: self.parallelism]
         return items
 
+    def items_by_subtask(self, name: str, kind: StateKind) -> Iterator[tuple[int, list[Any]]]:
+        """What each former subtask stored, whatever the kind says."""
+        for former, block in self._blocks(name, kind):
+            yield former, [item for rows in self._read(block) for item in rows.column("value")]
+
     def files(self) -> Sequence[tuple[int, Sequence[StateFile]]]:
         """Files of a backend's own format, by former subtask."""
         if self.restore is None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from yarnflow.errors import CheckpointError
+from yarnflow.errors import RestoreError
 from yarnflow.functions.batch import Batch, RowBatch
 from yarnflow.graph.job_graph import Partitioning
 from yarnflow.graph.key_groups import subtask_for_key
@@ -100,24 +100,20 @@ def restored_inputs(
 ) -> list[tuple[int, Batch]]:
     """What a restored task processes first, by input of its head operator.
 
-    Raises CheckpointError for records of a broadcast stream at another parallelism.
+    Raises RestoreError for records of a broadcast stream at another parallelism.
     """
     found: list[tuple[int, Batch]] = []
     partitioning = {gate.input_index: gate.partitioning for gate in deployment.inputs}
     for input_index, rule in sorted(partitioning.items()):
-        items = restored.items(f"input-{input_index}", StateKind.CHANNEL)
-        if items and restored.rescaled:
-            _check_rescaling(rule)
-            key = _key_of(head, input_index) if rule is Partitioning.HASH else None
-            if key is None:
-                items = items[deployment.subtask_index :: deployment.parallelism]
-            else:
-                for item in items:
-                    batch = _own_rows(as_rows(_batch(item)), key, deployment)
-                    if batch.rows:
-                        found.append((input_index, batch))
-                continue
-        found += [(input_index, _batch(item)) for item in items]
+        name = f"input-{input_index}"
+        key = _key_of(head, input_index) if rule is Partitioning.HASH and restored.rescaled else None
+        if key is None:
+            found += [(input_index, _batch(item)) for item in _share(restored, name, rule, deployment)]
+            continue
+        for item in restored.items(name, StateKind.CHANNEL):
+            batch = _own_rows(as_rows(_batch(item)), key, deployment)
+            if batch.rows:
+                found.append((input_index, batch))
     return found
 
 
@@ -126,13 +122,10 @@ def write_restored_outputs(
 ) -> None:
     """Write what a restored task had made and not sent.
 
-    Raises CheckpointError for records of a broadcast stream at another parallelism.
+    Raises RestoreError for records of a broadcast stream at another parallelism.
     """
     for position, (partition, result) in enumerate(zip(partitions, deployment.outputs, strict=True)):
-        items = restored.items(f"output-{position}", StateKind.CHANNEL)
-        if items and restored.rescaled:
-            items = items[deployment.subtask_index :: deployment.parallelism]
-        for channel, channels, *frame in items:
+        for channel, channels, *frame in _share(restored, f"output-{position}", result.partitioning, deployment):
             if channels == len(partition.channels) and not restored.rescaled:
                 partition.channels[channel].write(_batch(frame))
             else:
@@ -140,9 +133,24 @@ def write_restored_outputs(
                 partition.write(_batch(frame))
 
 
+def _share(
+    restored: RestoredOperator, name: str, rule: Partitioning, deployment: TaskDeployment
+) -> list[Sequence[Any]]:
+    """What one subtask gets. At another parallelism, all that a former subtask had goes to one new subtask: its
+    records keep their order."""
+    if not restored.rescaled:
+        return restored.items(name, StateKind.CHANNEL)
+    found: list[Sequence[Any]] = []
+    for former, items in restored.items_by_subtask(name, StateKind.CHANNEL):
+        _check_rescaling(rule)
+        if former % deployment.parallelism == deployment.subtask_index:
+            found += items
+    return found
+
+
 def _check_rescaling(rule: Partitioning) -> None:
     if rule is Partitioning.BROADCAST:
-        raise CheckpointError(
+        raise RestoreError(
             "an unaligned checkpoint with records of a broadcast stream under way cannot be restored at another "
             "parallelism: take a savepoint and start from that"
         )

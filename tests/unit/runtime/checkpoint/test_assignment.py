@@ -54,6 +54,15 @@ def test_an_operator_that_the_checkpoint_does_not_know_starts_empty():
     assert restore.checkpoint_id == 7
 
 
+def test_records_under_way_need_the_head_of_a_chain():
+    stored = keyed_operator("k", 1)
+    state = replace(stored.subtasks[0], blocks=(block("input-0", StateKind.CHANNEL),))
+    unaligned = checkpoint(replace(stored, subtasks={0: state}))
+    fit_job(job(vertex("k", "new", parallelism=1)), unaligned, False)
+    with pytest.raises(RestoreError, match=r"on their way to .*op k.*, which is chained"):
+        fit_job(job(vertex("new", "k", parallelism=1)), unaligned, False)
+
+
 @pytest.mark.parametrize(("ended", "expected"), [((0, 1), True), ((0,), False)])
 def test_a_task_has_ended_when_all_of_it_had(ended, expected):
     stored = checkpoint(replace(keyed_operator("k", 2), ended=ended))
