@@ -6,7 +6,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from yarnflow.errors import ProgramError
-from yarnflow.graph.key_groups import key_group, subtask_of
+from yarnflow.graph.key_groups import stable_hash, subtask_of
 from yarnflow.graph.operators import Operator
 from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
 from yarnflow.runtime.operators.user_functions import bind_key, close_functions, open_functions
@@ -105,14 +105,14 @@ def check_selector(operator_name: str, context: OperatorContext, select: Any, re
         hash(key)
     except TypeError as error:
         check_key(operator_name, error, key, record)
-    group = key_group(key, context.max_parallelism)
-    owner = subtask_of(group, context.parallelism, context.max_parallelism)
+    hashed = stable_hash(key)
+    owner = subtask_of(hashed % context.max_parallelism, context.parallelism, context.max_parallelism)
     if owner != context.subtask_index:
         found = (
             f"{shorten(key)}, which belongs to subtask {owner + 1}, but the record was sent to subtask "
             f"{context.subtask_index + 1} because of another key"
         )
-    elif context.parallelism > 1 or key_group(again := select(record), context.max_parallelism) == group:
+    elif context.parallelism > 1 or stable_hash(again := select(record)) == hashed:
         return
     else:
         found = f"first {shorten(key)} and then {shorten(again)}"
