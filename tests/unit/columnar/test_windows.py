@@ -117,3 +117,11 @@ def test_stored_windows_of_other_aggregates_are_refused() -> None:
     harness.operator.process_batch(batch([1], k=[1], x=[1]), 0)
     with pytest.raises(ProgramError, match="have the aggregates s, and the program now has t"):
         Harness(WindowSpec("k", TUMBLING, aggregates=(("t", col("x").sum()),)), restored=[harness.snapshot()])
+
+
+def test_the_log_says_that_state_is_in_memory_in_spite_of_rocksdb(caplog: pytest.LogCaptureFixture) -> None:
+    spec = WindowSpec("k", TUMBLING, aggregates=(("n", count()),))
+    for backend, warnings in (("hashmap", 0), ("rocksdb", 1)):
+        caplog.clear()
+        assert run(Harness(spec, config={"state.backend.type": backend}), batch([1, 2], k=[7, 7])) == [(7, 2)]
+        assert len([each for each in caplog.messages if "in memory though" in each]) == warnings

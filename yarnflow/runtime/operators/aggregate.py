@@ -1,4 +1,4 @@
-"""A keyed built-in aggregate whose key is a field: on rows or on columns, as its first batch is."""
+"""A keyed built-in aggregate whose key is a field: on columns, if its first batch is and state is in memory."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from yarnflow.functions.batch import Batch, ColumnBatch
 from yarnflow.graph.operators import Operator
 from yarnflow.runtime.operators.base import OperatorContext, StreamOperator, as_rows
 from yarnflow.runtime.operators.reduce import make_reduce
+from yarnflow.runtime.state.heap import HashMapStateBackend
 from yarnflow.runtime.state.restore import RestoredOperator
 from yarnflow.runtime.state.snapshot import TaskSnapshot
 
@@ -52,7 +53,8 @@ class AdaptiveAggregateOperator(StreamOperator):
         self._rows.close()
 
     def _choose(self, batch: Batch) -> StreamOperator:
-        if not isinstance(batch, ColumnBatch):
+        # On columns all keys are in memory, which the rocksdb backend is chosen to avoid.
+        if not isinstance(batch, ColumnBatch) or not isinstance(self._rows.backend, HashMapStateBackend):
             return self._rows
         # pyarrow is loaded already when columns exist.
         from yarnflow.runtime.operators.columnar_aggregate import ColumnarAggregateOperator

@@ -9,6 +9,7 @@ number or two per pane, key and aggregate.
 from __future__ import annotations
 
 import base64
+import logging
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 from typing import Any
@@ -17,6 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from yarnflow.config.checkpointing import StateBackendOptions
+from yarnflow.config.configuration import Configuration
 from yarnflow.errors import ProgramError
 from yarnflow.functions.batch import Batch, ColumnBatch
 from yarnflow.functions.columns import COLUMN_BATCH, column_index, python_values, to_columns, to_rows
@@ -39,6 +42,8 @@ from yarnflow.runtime.operators.window_base import LATE_METRIC, WATERMARK, resto
 from yarnflow.runtime.operators.window_panes import SharedPanes
 from yarnflow.runtime.state.restore import RestoredOperator
 from yarnflow.runtime.state.snapshot import Chunk, KeyedPart, TaskSnapshot
+
+log = logging.getLogger(__name__)
 
 _TABLE = "window-aggregates"
 _COLUMNS = "columns"
@@ -100,6 +105,12 @@ class ColumnarWindowOperator(StreamOperator):
         self._late_dropped: Any = None
 
     def open(self) -> None:
+        if Configuration(self.context.config)[StateBackendOptions.TYPE] == "rocksdb":
+            log.warning(
+                "'%s' keeps the keys of its open windows in memory though state.backend.type is rocksdb: should "
+                "there be too many, use an AggregateFunction instead of aggregates on columns",
+                self.operator.name,
+            )
         self._late_dropped = self.context.runtime_context.get_metrics_group().counter(LATE_METRIC)
 
     # -- records ---------------------------------------------------------------------------------------------

@@ -92,6 +92,24 @@ def test_final_results_keep_their_times(columns: bool) -> None:
     ]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_columns_work_on_rows_when_state_shall_lie_on_disk(kind: str) -> None:
+    whole = Harness(AggregateSpec(kind, 1, 0))
+    feed(whole, FIRST, columns=True)
+    feed(whole, LATER, columns=True)
+    config = {"state.backend.type": "rocksdb"}
+    harness = Harness(AggregateSpec(kind, 1, 0), config=config)
+    feed(harness, FIRST, columns=True)
+    stored = harness.snapshot()
+    again = Harness(AggregateSpec(kind, 1, 0), restored=[stored], config=config)
+    feed(again, LATER, columns=True)
+    operator: Any = again.operator
+    assert len(operator._rows.state) == 4, "all keys are in the backend"
+    assert harness.rows() + again.rows() == whole.rows()
+    harness.operator.close()
+    again.operator.close()
+
+
 def test_state_that_does_not_fit_into_columns_stays_with_rows() -> None:
     spec = AggregateSpec("sum", 1, 0)
     harness = Harness(spec)
