@@ -5,10 +5,12 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any
 
+from yarnflow.errors import ProgramError
 from yarnflow.functions.batch import Batch
 from yarnflow.functions.sink import Committer, SinkWriter, WriterContext
 from yarnflow.graph.operators import Operator, SinkSpec
 from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
+from yarnflow.runtime.operators.keyed import shorten
 from yarnflow.runtime.state.restore import RestoredOperator
 from yarnflow.runtime.state.snapshot import TaskSnapshot
 
@@ -57,7 +59,12 @@ class SinkOperator(StreamOperator):
         self._committer = self._sink.committer(context)
         # They belong to a completed checkpoint: the predecessor may have died before it committed them.
         self._commit(self._restored_id)
-        self._writer = self._sink.writer(context)
+        writer = self._sink.writer(context)
+        if not isinstance(writer, SinkWriter):
+            raise ProgramError(
+                f"writer() of {type(self._sink).__name__} returned {shorten(writer)}: no SinkWriter"
+            )
+        self._writer = writer
 
     def process_batch(self, batch: Batch, input_index: int) -> None:
         assert self._writer is not None

@@ -12,13 +12,14 @@ from functools import partial
 from typing import Any
 
 from yarnflow.common.watermark_strategy import WatermarkAlignment
-from yarnflow.errors import RestoreError
-from yarnflow.functions.batch import Batch
+from yarnflow.errors import ProgramError, RestoreError
+from yarnflow.functions.batch import Batch, ColumnBatch, RowBatch
 from yarnflow.functions.source import Availability, Source, Split, SplitReader
 from yarnflow.graph.operators import Operator, SourceSpec
 from yarnflow.runtime.checkpoint.handles import StateKind
 from yarnflow.runtime.network.elements import MAX_WATERMARK, MIN_WATERMARK
 from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
+from yarnflow.runtime.operators.keyed import shorten
 from yarnflow.runtime.operators.pacing import Pacer
 from yarnflow.runtime.operators.timestamps import assign, assigner_of, keeps_columns
 from yarnflow.runtime.operators.watermarks import EventTime, InputTime
@@ -73,6 +74,10 @@ def assigned_splits(source: Source, subtask_index: int, parallelism: int) -> lis
     would not agree between subtasks; there the split's id decides alone.
     """
     splits = source.splits(parallelism)
+    if not isinstance(splits, Sequence):
+        raise ProgramError(
+            f"splits() of {type(source).__name__} returned {shorten(splits)}: it must return a list of splits"
+        )
     if source.discovery_interval() is None:
         return list(splits[subtask_index::parallelism])
     return [split for split in splits if _belongs(split.split_id, subtask_index, parallelism)]
@@ -202,6 +207,11 @@ class SourceOperator(StreamOperator):
             self._readings.rotate(-1)
             if isinstance(result, Availability):
                 self._time.quiet(reading.time)
+            elif not isinstance(result, (RowBatch, ColumnBatch)):
+                raise ProgramError(
+                    f"poll() of {type(reading.reader).__name__} returned {shorten(result)}: it must return a "
+                    "RowBatch, a ColumnBatch or an Availability"
+                )
             elif len(result):
                 self._hand_on(reading, result if self._assigner is None else assign(self._assigner, result))
                 return True

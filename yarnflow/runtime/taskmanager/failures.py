@@ -149,6 +149,9 @@ def _user_traceback(error: BaseException, message: str) -> str:
 def _one(error: BaseException, message: str) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not _is_ours(frame.filename)]
+    # Between our frames and the user's may be those of what we call it with (contextlib, asyncio).
+    first = next((at for at, frame in enumerate(own) if not _is_library(frame.filename)), 0)
+    own = own[first:]
     if isinstance(error, YarnflowError):
         # What we called in the end, to find out what is wrong, is of no interest.
         while own and _is_library(own[-1].filename):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from yarnflow.errors import YarnflowError
+from yarnflow.errors import ProgramError, YarnflowError
 from yarnflow.functions.batch import Batch, RowBatch
 from yarnflow.functions.runtime_context import RuntimeContext
 from yarnflow.functions.sink import Committer, Sink, SinkWriter, WriterContext
@@ -196,3 +196,10 @@ def test_what_could_not_be_committed_is_still_there() -> None:
     sink.failing = False
     operator.checkpoint_completed(1)
     assert sink.committed == [1]
+
+
+def test_a_sink_without_a_writer_is_explained() -> None:
+    sink = Ledger()
+    sink.writer = lambda context: 5  # type: ignore[assignment, method-assign, return-value]
+    with pytest.raises(ProgramError, match=r"writer\(\) of Ledger returned 5: no SinkWriter"):
+        running(sink)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from yarnflow.errors import ProgramError
 from yarnflow.functions.batch import Batch, RowBatch
 from yarnflow.functions.runtime_context import RuntimeContext
 from yarnflow.functions.source import Availability, Source, Split, SplitReader
@@ -150,3 +151,13 @@ def test_open_readers_are_closed_after_a_failure() -> None:
     operator.close()
     operator.close()
     assert source.closed == ["a"]
+
+
+def test_a_source_that_returns_something_else_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    operator, _, _ = make(Listing({"a": [1]}))
+    monkeypatch.setattr(_Reader, "poll", lambda reader: 5)
+    with pytest.raises(ProgramError, match=r"poll\(\) of _Reader returned 5: it must return a RowBatch"):
+        operator.poll()
+    monkeypatch.setattr(Listing, "splits", lambda source, parallelism: 5)
+    with pytest.raises(ProgramError, match=r"splits\(\) of Listing returned 5: it must return a list"):
+        assigned_splits(Listing({}), 0, 1)
