@@ -17,6 +17,7 @@ all goes well. The two forms (plain, timed) are compiled when first needed.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -261,10 +262,12 @@ class _Writer:
         route = self._routes.get(consumer)
         if route is not None:
             at = (route.operator, True, record)
+            field = _subscript_of(route.key)
+            key = f"key{consumer}({record})" if field is None else f"{record}[{field!r}]"
             if self._timed:
-                self._line(indent, f"a, b = route{consumer}[key{consumer}({record})]; a({record}); b(time)", at)
+                self._line(indent, f"a, b = route{consumer}[{key}]; a({record}); b(time)", at)
             else:
-                self._line(indent, f"route{consumer}[key{consumer}({record})]({record})", at)
+                self._line(indent, f"route{consumer}[{key}]({record})", at)
             return
         self._line(indent, f"a{consumer}({record})" + (f"; b{consumer}(time)" if self._timed else ""))
 
@@ -332,6 +335,17 @@ def _by_tag(tagged: list[tuple[Any, Step | int]]) -> list[tuple[Any, list[Step |
         else:
             grouped.append((tag, [consumer]))
     return grouped
+
+
+def _subscript_of(key: Callable[[Any], Any]) -> int | str | None:
+    """The field of an itemgetter: a subscript in the generated code costs less than the call."""
+    if isinstance(key, operator.itemgetter):
+        reduced: Any = key.__reduce__()
+        fields = reduced[1]
+        if len(fields) == 1 and type(fields[0]) in (int, str):
+            field: int | str = fields[0]
+            return field
+    return None
 
 
 def _walk(step: Step) -> Iterator[Step]:

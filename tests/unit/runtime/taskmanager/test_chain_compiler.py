@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -207,6 +208,23 @@ def test_routes_append_to_the_buffer_of_the_key() -> None:
     assert (even, odd) == ([2], [1, 3])
     assert tree.timed([3], [77]) == (None, ([4], [77]))
     assert (even, even_times, odd_times) == ([2, 4], [77], [])
+
+
+def test_routes_by_a_field_do_not_call() -> None:
+    gathered: dict[str, list[Any]] = {"a": [], "b": []}
+    times: list[int] = []
+    route = Route(
+        0,
+        operator.itemgetter("key"),
+        {key: rows.append for key, rows in gathered.items()},
+        {key: (rows.append, times.append) for key, rows in gathered.items()},
+    )
+    tree = CompiledTree(Step(0, Kind.FILTER, bool, children=[0]), 1, {0: route})
+    tree.plain([{"key": "a"}, {"key": "b"}])
+    tree.timed([{"key": "a", "more": 1}], [5])
+    assert gathered == {"a": [{"key": "a"}, {"key": "a", "more": 1}], "b": [{"key": "b"}]}
+    assert times == [5]
+    assert _failing_position(lambda: tree.plain([{"other": "a"}])) == Position(0, True, {"other": "a"})
 
 
 def _failing_position(call: Callable[[], Any]) -> Position:
