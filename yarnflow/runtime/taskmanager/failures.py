@@ -54,6 +54,7 @@ def describe(
     operator, record, in_key = _where(error, operator_names)
     message = _message(error)
     if isinstance(error, TypeError) and message.endswith("object is not iterable") and _in_generated(error):
+        retryable = False
         message += f". The function of '{operator}' must yield its results, or return a list of them or None"
     if in_key and isinstance(error, TypeError) and "unhashable" in message and record is not _UNKNOWN:
         retryable = False

@@ -259,6 +259,7 @@ def test_results_that_cannot_be_iterated_are_explained(slot: Slot) -> None:
     failure = slot.failure(chain(SourceSpec(ListSource([5])), FlatMapSpec(lambda value: value), names=["S", "F"]))
     assert failure.message.startswith("TypeError: 'int' object is not iterable. The function of 'F' must yield")
     assert failure.traceback == f"In operator 'F', with the record 5:\n{failure.message}\n"
+    assert not failure.retryable
 
 
 def test_a_function_that_takes_other_arguments_is_told_without_our_frames(slot: Slot) -> None:
