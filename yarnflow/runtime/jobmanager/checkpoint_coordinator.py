@@ -40,7 +40,7 @@ from yarnflow.runtime.checkpoint.coordinator_events import (
 from yarnflow.runtime.checkpoint.coordinator_machine import CoordinatorMachine, Incoming
 from yarnflow.runtime.checkpoint.metadata import find_checkpoint
 from yarnflow.runtime.checkpoint.paths import normalized, savepoint_directory
-from yarnflow.runtime.checkpoint.pending import RequestOutcome
+from yarnflow.runtime.checkpoint.pending import Phase, RequestOutcome
 from yarnflow.runtime.checkpoint.settings import from_config as settings_of
 from yarnflow.runtime.clock import Clock
 from yarnflow.runtime.rpc.checkpoint_messages import StopMode
@@ -101,6 +101,12 @@ class CheckpointCoordinator:
     def periodic(self) -> bool:
         """Whether checkpoints are taken by themselves."""
         return self.machine.settings.possible and self.machine.settings.interval is not None
+
+    @property
+    def under_way(self) -> int:
+        """The newest checkpoint or savepoint whose barriers are on their way; 0 for none."""
+        running = [each.checkpoint_id for each in self.machine.pending.values() if each.phase is Phase.RUNNING]
+        return max(running, default=0)
 
     async def request(
         self,

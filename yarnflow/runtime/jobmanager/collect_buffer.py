@@ -9,8 +9,8 @@ simply forgotten; once it has seen something of a task that restarts, the result
 the job fails with that explanation (Flink does the same).
 
 With checkpoints records are held back until a checkpoint is complete whose barrier came after them: then no
-restart sends them again. Held records are acknowledged at once, because the barrier that releases them waits
-behind them; only released ones that the client does not fetch slow the job down.
+restart sends them again. Up to HELD_BYTES are acknowledged at once. Beyond, workers wait until the next checkpoint
+is under way, and then go on until they have sent what came before its barrier: that releases what is held here.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ from yarnflow.runtime.rpc.messages import CollectedRows
 
 #: Bytes of records in one page, at most (one message is always taken whole).
 PAGE_BYTES = 8 << 20
+
+#: Bytes that may be held back for a checkpoint before workers wait for one. What they send from before its
+#: barrier, no more than lies in the channels between tasks, is held as well.
+HELD_BYTES = 128 << 20
 
 #: Released bytes that may wait for the client before workers wait too, when checkpoints are taken.
 WAITING_BYTES = 64 << 20
@@ -39,6 +43,7 @@ class CollectBuffer:
     def __init__(self, checkpointed: bool = False) -> None:
         self._checkpointed = checkpointed
         self._held: deque[CollectedRows] = deque()
+        self._held_bytes = 0
         self._waiting: deque[CollectedRows] = deque()
         self._waiting_bytes = 0
         self._released = 0
@@ -47,6 +52,8 @@ class CollectBuffer:
         self._seen: set[str] = set()
         #: Newest sequence of each attempt that is not acknowledged to its worker.
         self._unacknowledged: dict[str, int] = {}
+        #: The last barrier that each attempt has sent its records behind.
+        self._barriers: dict[str, int] = {}
 
     def add(self, message: CollectedRows) -> None:
         """A worker sent records."""
@@ -54,20 +61,25 @@ class CollectBuffer:
             self._waiting.append(message)
             return
         self._unacknowledged[message.execution_id] = message.sequence
+        self._barriers[message.execution_id] = message.checkpoint_id
         if message.checkpoint_id < self._released:
             self._release(message)
         else:
-            self._held.append(message)
+            self._hold(message)
 
     def release(self, checkpoint_id: int | None) -> None:
         """A checkpoint is complete: records from before its barrier may go. None: all may."""
-        held, self._held = self._held, deque()
+        held, self._held, self._held_bytes = self._held, deque(), 0
         for message in held:
             if checkpoint_id is None or message.checkpoint_id < checkpoint_id:
                 self._release(message)
             else:
-                self._held.append(message)
+                self._hold(message)
         self._released = max(self._released, checkpoint_id or 0)
+
+    def _hold(self, message: CollectedRows) -> None:
+        self._held.append(message)
+        self._held_bytes += len(message.rows)
 
     def _release(self, message: CollectedRows) -> None:
         self._waiting.append(message)
@@ -98,11 +110,21 @@ class CollectBuffer:
                 self._unacknowledged[message.execution_id] = message.sequence
         self._page = ()
 
-    def acknowledge(self) -> list[tuple[str, int]]:
-        """(execution id, sequence) up to which workers may forget now."""
-        if self._waiting_bytes > WAITING_BYTES and self._checkpointed:
+    def acknowledge(self, under_way: int = 0) -> list[tuple[str, int]]:
+        """(execution id, sequence) up to which workers may forget now, and send more.
+
+        Args:
+            under_way: the newest checkpoint whose barriers are on their way; 0 for none.
+        """
+        newest = self._unacknowledged
+        if self._checkpointed and self._waiting_bytes > WAITING_BYTES:
             return []
-        newest, self._unacknowledged = self._unacknowledged, {}
+        if self._checkpointed and self._held_bytes > HELD_BYTES:
+            # Only those that the barrier has still to reach.
+            newest = {attempt: sent for attempt, sent in newest.items() if self._barriers[attempt] < under_way}
+        self._unacknowledged = {
+            attempt: sent for attempt, sent in self._unacknowledged.items() if attempt not in newest
+        }
         return list(newest.items())
 
     def fetch(self, token: int, ended: bool) -> CollectedPage:
@@ -129,9 +151,13 @@ class CollectBuffer:
         gone = set(execution_ids)
         for execution_id in gone:
             self._unacknowledged.pop(execution_id, None)
+            self._barriers.pop(execution_id, None)
         if self._checkpointed:
             # Released records are from before the checkpoint that the successors start from.
-            self._held = deque(message for message in self._held if message.execution_id not in gone)
+            held, self._held, self._held_bytes = self._held, deque(), 0
+            for message in held:
+                if message.execution_id not in gone:
+                    self._hold(message)
             return True
         self._waiting = deque(message for message in self._waiting if message.execution_id not in gone)
         return not (gone & self._seen)

@@ -48,6 +48,7 @@ from yarnflow.runtime.rpc.checkpoint_messages import (
     CheckpointAcknowledged,
     CheckpointDeclined,
     InputEnded,
+    TriggerCheckpoint,
     WatermarkReported,
 )
 from yarnflow.runtime.rpc.messages import (
@@ -188,7 +189,7 @@ class JobMaster:
         return self._buffers.setdefault(collect_id, CollectBuffer(self.checkpoints.periodic))
 
     def _acknowledge(self, buffer: CollectBuffer) -> None:
-        for execution_id, sequence in buffer.acknowledge():
+        for execution_id, sequence in buffer.acknowledge(self.checkpoints.under_way):
             place = self._places.get(execution_id)
             if place is not None:
                 self._slots.send(place, CollectAcknowledged(execution_id, sequence))
@@ -269,6 +270,9 @@ class JobMaster:
         place = self._places.get(execution_id)
         if place is not None:
             self._slots.send(place, message)
+        if isinstance(message, TriggerCheckpoint):
+            for buffer in self._buffers.values():
+                self._acknowledge(buffer)
 
     def fail(self, reason: str, retryable: bool) -> None:
         """See CheckpointedJob."""

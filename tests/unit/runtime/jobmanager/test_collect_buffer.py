@@ -135,3 +135,34 @@ def test_a_client_that_does_not_fetch_slows_workers_down(monkeypatch):
     assert buffer.acknowledge() == []
     buffer.fetch(0, False)
     assert buffer.acknowledge() == [("e", 1)]
+
+
+def test_workers_that_fill_the_buffer_wait_for_a_checkpoint_and_go_on_until_its_barrier(monkeypatch):
+    monkeypatch.setattr(collect_buffer, "HELD_BYTES", 3)
+    buffer = CollectBuffer(checkpointed=True)
+    for sequence in range(3):
+        buffer.add(tagged(sequence, 0))
+    assert buffer.acknowledge() == [("e", 2)]
+    buffer.add(tagged(3, 0))
+    buffer.add(tagged(0, 0, "other"))
+    assert buffer.acknowledge() == []
+    assert buffer.acknowledge(under_way=1) == [("e", 3), ("other", 0)], "the barrier waits behind their records"
+    buffer.add(tagged(4, 1))
+    buffer.add(tagged(1, 0, "other"))
+    assert buffer.acknowledge(under_way=1) == [("other", 1)], "it has passed the first"
+    buffer.release(1)
+    assert buffer.acknowledge() == [("e", 4)]
+    assert len(buffer.fetch(0, False).batches) == 6
+    buffer.release(2)
+    assert len(buffer.fetch(1, False).batches) == 1
+
+
+def test_what_is_taken_back_makes_room(monkeypatch):
+    monkeypatch.setattr(collect_buffer, "HELD_BYTES", 1)
+    buffer = CollectBuffer(checkpointed=True)
+    for sequence in range(2):
+        buffer.add(tagged(sequence, 0))
+    assert buffer.acknowledge() == []
+    assert buffer.forget(["e"])
+    buffer.add(tagged(0, 0, "e2"))
+    assert buffer.acknowledge() == [("e2", 0)]
