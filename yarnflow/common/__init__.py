@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from yarnflow.common.missing_names import missing_name
+
 if TYPE_CHECKING:
     from yarnflow.common.completable_future import CompletableFuture
     from yarnflow.common.configuration import Configuration
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
         SerializationSchema,
         SimpleStringSchema,
     )
+    from yarnflow.common.serializer import TypeSerializer
     from yarnflow.common.time import Duration, Instant, Time
     from yarnflow.common.typeinfo import TypeInformation, Types
     from yarnflow.common.types import Row, RowKind
@@ -58,6 +61,7 @@ _HOMES = {
     "Time": "time",
     "TimestampAssigner": "watermark_strategy",
     "TypeInformation": "typeinfo",
+    "TypeSerializer": "serializer",
     "Types": "typeinfo",
     "WatermarkGenerator": "watermark_strategy",
     "WatermarkOutput": "watermark_strategy",
@@ -87,6 +91,7 @@ __all__ = [
     "Time",
     "TimestampAssigner",
     "TypeInformation",
+    "TypeSerializer",
     "Types",
     "WatermarkGenerator",
     "WatermarkOutput",
@@ -97,7 +102,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise missing_name(__name__, name)
     value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
     globals()[name] = value
     return value

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from yarnflow.common.java_text import java_text
+from yarnflow.common.missing_names import missing_name
 
 __all__ = ["ByteArraySchema", "DeserializationSchema", "Encoder", "SerializationSchema", "SimpleStringSchema"]
 
@@ -76,3 +77,7 @@ class _LineEncoder(Encoder):
 
     def encode_all(self, values: Sequence[Any]) -> bytes:
         return "".join([f"{java_text(value)}\n" for value in values]).encode(self.charset)
+
+
+def __getattr__(name: str) -> Any:
+    raise missing_name(__name__, name)

@@ -14,6 +14,8 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
 
+from yarnflow.common.missing_names import MISSING_MODULES
+
 #: PyFlink's name -> ours. What lies below follows its parent.
 _HOMES = {
     "pyflink": "yarnflow.compat.root",
@@ -101,4 +103,6 @@ def _missing(name: str) -> str:
             f"No module named {name!r}: yarnflow has no such connector, and Flink's own need a JVM. "
             "Those it has are the modules of yarnflow.datastream.connectors"
         )
+    if name in MISSING_MODULES:
+        return f"No module named {name!r}: it {MISSING_MODULES[name]}"
     return f"No module named {name!r}: yarnflow runs the DataStream API (pyflink.common, pyflink.datastream)"

@@ -15,7 +15,7 @@ connectors/, formats/            sources, sinks and how bytes become records
 
 from typing import Any
 
-from yarnflow.datastream import missing_names
+from yarnflow.common.missing_names import missing_name
 from yarnflow.datastream.async_data_stream import AsyncDataStream
 from yarnflow.datastream.checkpoint_config import CheckpointConfig, ExternalizedCheckpointCleanup
 from yarnflow.datastream.checkpoint_storage import (
@@ -168,4 +168,4 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    raise missing_names.missing_class(__name__, name)
+    raise missing_name(__name__, name)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from yarnflow.datastream import missing_names
+from yarnflow.common.missing_names import missing_name
 from yarnflow.functions.accumulators import (
     Accumulator,
     DoubleCounter,
@@ -95,4 +95,4 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    raise missing_names.missing_class(__name__, name)
+    raise missing_name(__name__, name)

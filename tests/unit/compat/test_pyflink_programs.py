@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.compat.pyflink_names import MISSING, NAMES
 from yarnflow import compat
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -156,6 +157,7 @@ assert not [name for name in sys.modules if name.startswith("pyflink")]
         ("from pyflink.datastream.connectors.pulsar import PulsarSource", "has no such connector"),
         ("import pyflink.java_gateway", "yarnflow runs the DataStream API"),
         ("import pyflink.common.nothing", "yarnflow runs the DataStream API"),
+        ("import pyflink.common.config_options", "Use Configuration.set_string(key, value)"),
     ],
 )
 def test_what_is_not_there_says_what_is(statement: str, reason: str) -> None:
@@ -172,10 +174,28 @@ def test_what_is_not_there_says_what_is(statement: str, reason: str) -> None:
         ("pyflink.datastream", "Nonsense", "cannot import name 'Nonsense'"),
     ],
 )
-def test_what_is_not_there_yet_says_so(module: str, name: str, reason: str) -> None:
+def test_names_that_are_not_there_say_so(module: str, name: str, reason: str) -> None:
     done = run(f"try:\n    from {module} import {name}\nexcept ImportError as error:\n    print(error)")
     assert done.returncode == 0, done.stderr
     assert reason in done.stdout
+
+
+def test_every_public_name_of_pyflink_resolves_or_says_what_to_do() -> None:
+    done = run(
+        f"""
+import importlib
+for module, names in {NAMES!r}.items():
+    for name in names:
+        try:
+            getattr(importlib.import_module(module), name)
+        except ImportError as error:
+            print(name, error)
+"""
+    )
+    assert done.returncode == 0, done.stderr
+    answers = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
+    assert {name for name, _, _ in answers} == MISSING
+    assert all(subject == name and reason for name, subject, reason in answers), answers
 
 
 def test_table_has_the_types_of_columns() -> None:
@@ -190,7 +210,7 @@ def test_table_has_the_types_of_columns() -> None:
         ("env.from_collection([1]).no_such_method()", "'DataStream' object has no attribute 'no_such_method'"),
     ],
 )
-def test_methods_that_are_not_there_yet_say_so(call: str, reason: str) -> None:
+def test_methods_that_are_not_there_say_so(call: str, reason: str) -> None:
     done = run(
         "from pyflink.datastream import StreamExecutionEnvironment\n"
         "env = StreamExecutionEnvironment.get_execution_environment()\n"

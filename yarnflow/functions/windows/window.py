@@ -9,6 +9,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from yarnflow.common.constants import MAX_LONG_VALUE
+from yarnflow.common.serializer import TypeSerializer
 
 if TYPE_CHECKING:
     from yarnflow.functions.windows.assigner import MergingWindowAssigner
@@ -137,38 +138,32 @@ class GlobalWindow(Window):
 _GLOBAL = GlobalWindow()
 
 
-class TimeWindowSerializer:
+class TimeWindowSerializer(TypeSerializer[TimeWindow]):
     """A TimeWindow as 16 bytes. Yarnflow pickles windows; this is for custom assigners written for PyFlink."""
 
     def serialize(self, element: TimeWindow, stream: BytesIO) -> None:
-        """Write the window."""
         stream.write(struct.pack(">qq", element.start, element.end))
 
     def deserialize(self, stream: BytesIO) -> TimeWindow:
-        """Read a window."""
         return TimeWindow(*struct.unpack(">qq", stream.read(16)))
 
 
-class CountWindowSerializer:
+class CountWindowSerializer(TypeSerializer[CountWindow]):
     """As TimeWindowSerializer, for CountWindow."""
 
     def serialize(self, element: CountWindow, stream: BytesIO) -> None:
-        """Write the window."""
         stream.write(struct.pack(">q", element.id))
 
     def deserialize(self, stream: BytesIO) -> CountWindow:
-        """Read a window."""
         return CountWindow(*struct.unpack(">q", stream.read(8)))
 
 
-class GlobalWindowSerializer:
+class GlobalWindowSerializer(TypeSerializer[GlobalWindow]):
     """As TimeWindowSerializer, for GlobalWindow."""
 
     def serialize(self, element: GlobalWindow, stream: BytesIO) -> None:
-        """Write the window."""
         stream.write(b"\0")
 
     def deserialize(self, stream: BytesIO) -> GlobalWindow:
-        """Read a window."""
         stream.read(1)
         return _GLOBAL
