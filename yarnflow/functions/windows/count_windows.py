@@ -25,6 +25,9 @@ class _CountWindows(WindowAssigner[Any, CountWindow]):
     """Numbers the records of each key, and from that the windows.
 
     A window fires once, with its last record, and is forgotten then (PyFlink leaves its records in the state).
+
+    Attributes:
+        window_size, window_slide: in records.
     """
 
     def __init__(self, window_size: int, window_slide: int) -> None:
@@ -33,8 +36,8 @@ class _CountWindows(WindowAssigner[Any, CountWindow]):
                 f"a count window has 1 or more records and slides by 1 or more, not {window_size} and "
                 f"{window_slide}"
             )
-        self._window_size = window_size
-        self._window_slide = window_slide
+        self.window_size = window_size
+        self.window_slide = window_slide
         self._count_descriptor = ValueStateDescriptor("window-count", Types.LONG())
 
     def assign_windows(
@@ -43,12 +46,12 @@ class _CountWindows(WindowAssigner[Any, CountWindow]):
         state = context.get_runtime_context().get_state(self._count_descriptor)
         number = state.value() or 0
         state.update(number + 1)
-        last = number // self._window_slide
-        first = max(0, -(-(number - self._window_size + 1) // self._window_slide))
+        last = number // self.window_slide
+        first = max(0, -(-(number - self.window_size + 1) // self.window_slide))
         return [CountWindow(window) for window in range(last, first - 1, -1)]
 
     def get_default_trigger(self, env: Any) -> Trigger[Any, Any]:
-        return PurgingTrigger(CountTrigger(self._window_size))
+        return PurgingTrigger(CountTrigger(self.window_size))
 
     def get_window_serializer(self) -> CountWindowSerializer:
         return CountWindowSerializer()
@@ -69,7 +72,7 @@ class CountTumblingWindowAssigner(_CountWindows):
         return CountTumblingWindowAssigner(window_size)
 
     def __repr__(self) -> str:
-        return f"CountTumblingWindowAssigner({self._window_size})"
+        return f"CountTumblingWindowAssigner({self.window_size})"
 
 
 class CountSlidingWindowAssigner(_CountWindows):
@@ -81,7 +84,7 @@ class CountSlidingWindowAssigner(_CountWindows):
         return CountSlidingWindowAssigner(window_size, window_slide)
 
     def __repr__(self) -> str:
-        return f"CountSlidingWindowAssigner({self._window_size}, {self._window_slide})"
+        return f"CountSlidingWindowAssigner({self.window_size}, {self.window_slide})"
 
 
 class GlobalWindows(WindowAssigner[Any, GlobalWindow]):

@@ -158,7 +158,17 @@ class SlidingProcessingTimeWindows(_ProcessingTime, PanedWindows):
 
 
 class SessionWindows(MergingWindowAssigner[Any, TimeWindow]):
-    """Each record opens a window of its gap; windows that overlap or touch merge."""
+    """Each record opens a window of its gap; windows that overlap or touch merge.
+
+    Attributes:
+        fixed_gap: ms; 0 when each record says its own.
+    """
+
+    fixed_gap = 0
+
+    @abstractmethod
+    def gap_of(self, element: Any) -> int:
+        """The gap of a record, ms. Raises ProgramError when it is not greater than 0."""
 
     def merge_windows(
         self, windows: Iterable[TimeWindow], callback: MergingWindowAssigner.MergeCallback[TimeWindow]
@@ -170,10 +180,13 @@ class _FixedGap(SessionWindows):
     def __init__(self, session_gap: int) -> None:
         if session_gap <= 0:
             raise ProgramError(f"{type(self).__name__}: the gap must be greater than 0 ms, not {session_gap}")
-        self._session_gap = session_gap
+        self.fixed_gap = session_gap
+
+    def gap_of(self, element: Any) -> int:
+        return self.fixed_gap
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._session_gap})"
+        return f"{type(self).__name__}({self.fixed_gap})"
 
 
 class _DynamicGap(SessionWindows):
@@ -185,14 +198,14 @@ class _DynamicGap(SessionWindows):
             )
         self._extractor = session_window_time_gap_extractor
 
-    def _window(self, element: Any, time: int) -> list[TimeWindow]:
-        gap = self._extractor.extract(element)
+    def gap_of(self, element: Any) -> int:
+        gap: int = self._extractor.extract(element)
         if gap <= 0:
             raise ProgramError(
                 f"{type(self._extractor).__name__}.extract() returned {gap!r} for the record {element!r}: a gap "
                 "is greater than 0 ms"
             )
-        return [TimeWindow(time, time + gap)]
+        return gap
 
     @abstractmethod
     def is_event_time(self) -> bool: ...
@@ -217,7 +230,7 @@ class EventTimeSessionWindows(_EventTime, _FixedGap):
     def assign_windows(
         self, element: Any, timestamp: int, context: WindowAssigner.WindowAssignerContext
     ) -> Collection[TimeWindow]:
-        return [TimeWindow(timestamp, timestamp + self._session_gap)]
+        return [TimeWindow(timestamp, timestamp + self.fixed_gap)]
 
 
 class ProcessingTimeSessionWindows(_ProcessingTime, _FixedGap):
@@ -237,7 +250,7 @@ class ProcessingTimeSessionWindows(_ProcessingTime, _FixedGap):
         self, element: Any, timestamp: int, context: WindowAssigner.WindowAssignerContext
     ) -> Collection[TimeWindow]:
         now = context.get_current_processing_time()
-        return [TimeWindow(now, now + self._session_gap)]
+        return [TimeWindow(now, now + self.fixed_gap)]
 
 
 class DynamicEventTimeSessionWindows(_EventTime, _DynamicGap):
@@ -251,7 +264,7 @@ class DynamicEventTimeSessionWindows(_EventTime, _DynamicGap):
     def assign_windows(
         self, element: Any, timestamp: int, context: WindowAssigner.WindowAssignerContext
     ) -> Collection[TimeWindow]:
-        return self._window(element, timestamp)
+        return [TimeWindow(timestamp, timestamp + self.gap_of(element))]
 
 
 class DynamicProcessingTimeSessionWindows(_ProcessingTime, _DynamicGap):
@@ -265,4 +278,5 @@ class DynamicProcessingTimeSessionWindows(_ProcessingTime, _DynamicGap):
     def assign_windows(
         self, element: Any, timestamp: int, context: WindowAssigner.WindowAssignerContext
     ) -> Collection[TimeWindow]:
-        return self._window(element, context.get_current_processing_time())
+        now = context.get_current_processing_time()
+        return [TimeWindow(now, now + self.gap_of(element))]

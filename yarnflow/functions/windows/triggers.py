@@ -220,12 +220,16 @@ class ContinuousProcessingTimeTrigger(_Continuous):
 
 
 class CountTrigger(_Quiet):
-    """Fires when `window_size` records have come since it last fired."""
+    """Fires when `window_size` records have come since it last fired.
+
+    Attributes:
+        window_size: the number of records.
+    """
 
     def __init__(self, window_size: int) -> None:
         if window_size < 1:
             raise ProgramError(f"CountTrigger counts to 1 or more, not {window_size}")
-        self._window_size = window_size
+        self.window_size = window_size
         self._count_state_descriptor = ReducingStateDescriptor("count", _add, Types.LONG())
 
     @staticmethod
@@ -236,7 +240,7 @@ class CountTrigger(_Quiet):
     def on_element(self, element: Any, timestamp: int, window: Window, ctx: Context) -> TriggerResult:
         count = cast("ReducingState[int]", ctx.get_partitioned_state(self._count_state_descriptor))
         count.add(1)
-        if count.get() < self._window_size:
+        if count.get() < self.window_size:
             return _CONTINUE
         count.clear()
         return _FIRE
@@ -251,7 +255,7 @@ class CountTrigger(_Quiet):
         ctx.get_partitioned_state(self._count_state_descriptor).clear()
 
     def __repr__(self) -> str:
-        return f"CountTrigger({self._window_size})"
+        return f"CountTrigger({self.window_size})"
 
 
 def _add(left: int, right: int) -> int:

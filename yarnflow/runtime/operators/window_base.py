@@ -2,7 +2,9 @@
 
     window_time.py       tumbling and sliding windows that fire when time passes their end
     window_sliding.py    the same for windows that overlap, by panes that they share
-    window_operator.py   everything else: other triggers, sessions, count windows, evictors
+    window_session.py    sessions with the assigner's own trigger
+    window_count.py      count windows
+    window_operator.py   everything else: other triggers, assigners of users, evictors
     columnar_window.py   tumbling and sliding windows of built-in aggregates, on columns
 
 make_window (window_factory.py) chooses.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from yarnflow.functions.windows import time_windows, triggers
+from yarnflow.functions.windows import count_windows, time_windows, triggers
 from yarnflow.graph.operators import Operator, WindowSpec
 from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
 from yarnflow.runtime.operators.window_contents import contents_of
+from yarnflow.runtime.operators.window_count import CountWindowOperator
 from yarnflow.runtime.operators.window_operator import WindowOperator
+from yarnflow.runtime.operators.window_session import SessionOperator
 from yarnflow.runtime.operators.window_sliding import SlidingPanesOperator
 from yarnflow.runtime.operators.window_time import TimeWindowsOperator
 
@@ -16,6 +18,13 @@ _SHARED: dict[type, type] = {
     time_windows.SlidingEventTimeWindows: triggers.EventTimeTrigger,
     time_windows.TumblingProcessingTimeWindows: triggers.ProcessingTimeTrigger,
     time_windows.SlidingProcessingTimeWindows: triggers.ProcessingTimeTrigger,
+}
+#: The same for sessions.
+_SESSIONS: dict[type, type] = {
+    time_windows.EventTimeSessionWindows: triggers.EventTimeTrigger,
+    time_windows.DynamicEventTimeSessionWindows: triggers.EventTimeTrigger,
+    time_windows.ProcessingTimeSessionWindows: triggers.ProcessingTimeTrigger,
+    time_windows.DynamicProcessingTimeSessionWindows: triggers.ProcessingTimeTrigger,
 }
 
 
@@ -29,11 +38,28 @@ def make_window(operator: Operator, context: OperatorContext) -> StreamOperator:
 
         return ColumnarWindowOperator(operator, context)
     # Exact types: what derives from them may do otherwise.
-    shared = _SHARED.get(type(spec.assigner))
-    if shared is None or spec.evictor is not None or type(spec.trigger) not in (type(None), shared):
+    kind, trigger = type(spec.assigner), type(spec.trigger)
+    if spec.evictor is not None:
+        return WindowOperator(operator, context)
+    if _counts(spec):
+        return CountWindowOperator(operator, context)
+    if kind in _SESSIONS and trigger in (type(None), _SESSIONS[kind]):
+        return SessionOperator(operator, context)
+    if kind not in _SHARED or trigger not in (type(None), _SHARED[kind]):
         return WindowOperator(operator, context)
     if spec.assigner.slide < spec.assigner.size and contents_of(operator.name, spec).can_merge():
         sliding = SlidingPanesOperator(operator, context)
         if not sliding.has_clear:  # clear() is called for each window and key, which panes do not know
             return sliding
     return TimeWindowsOperator(operator, context)
+
+
+def _counts(spec: WindowSpec) -> bool:
+    """Whether windows fire when they are full, and are forgotten then."""
+    kind, trigger = type(spec.assigner), spec.trigger
+    if kind is count_windows.GlobalWindows:
+        return type(trigger) is triggers.PurgingTrigger and type(trigger.nested_trigger) is triggers.CountTrigger
+    return trigger is None and kind in (
+        count_windows.CountTumblingWindowAssigner,
+        count_windows.CountSlidingWindowAssigner,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,21 +14,32 @@ from hypothesis import strategies as st
 from tests.models.windows import Collect, Show, WindowModel
 from tests.unit.runtime.operators.harness import Harness
 from yarnflow.common.constants import MAX_LONG_VALUE
+from yarnflow.common.typeinfo import Types
 from yarnflow.functions.batch import RowBatch
 from yarnflow.functions.columns import to_columns
 from yarnflow.functions.expressions import col, count, window_end, window_start
 from yarnflow.functions.output_tag import OutputTag
-from yarnflow.functions.windows.count_windows import CountSlidingWindowAssigner, CountTumblingWindowAssigner
+from yarnflow.functions.state import ValueStateDescriptor
+from yarnflow.functions.windows.assigner import SessionWindowTimeGapExtractor
+from yarnflow.functions.windows.count_windows import (
+    CountSlidingWindowAssigner,
+    CountTumblingWindowAssigner,
+    GlobalWindows,
+)
 from yarnflow.functions.windows.time_windows import (
+    DynamicEventTimeSessionWindows,
     EventTimeSessionWindows,
     SlidingEventTimeWindows,
     TumblingEventTimeWindows,
 )
-from yarnflow.functions.windows.triggers import EventTimeTrigger
+from yarnflow.functions.windows.triggers import CountTrigger, EventTimeTrigger, PurgingTrigger
+from yarnflow.functions.windows.window import CountWindow, GlobalWindow
 from yarnflow.graph.operators import WindowSpec
 from yarnflow.runtime.network.elements import MAX_WATERMARK, MIN_WATERMARK
 from yarnflow.runtime.operators.columnar_window import ColumnarWindowOperator
+from yarnflow.runtime.operators.window_count import CountWindowOperator
 from yarnflow.runtime.operators.window_operator import WindowOperator
+from yarnflow.runtime.operators.window_session import SessionOperator
 from yarnflow.runtime.operators.window_sliding import SlidingPanesOperator
 from yarnflow.runtime.operators.window_time import TimeWindowsOperator
 
@@ -59,11 +71,14 @@ def plans(draw: st.DrawFn) -> Plan:
     return Plan(steps, draw(st.integers(1, 8)), draw(st.none() | st.integers(0, len(steps))))
 
 
-def run(spec: WindowSpec, plan: Plan, operator_class: type, columns: bool = False) -> tuple[list[Any], list[Any]]:
+def run(
+    spec: WindowSpec, plan: Plan, operator_class: type, columns: bool = False, backend: str = "hashmap"
+) -> tuple[list[Any], list[Any]]:
     """Main output as (key, numbers, time) and late records of the operator."""
     found: list[Any] = []
     late: list[Any] = []
-    harness = Harness(spec, side=[LATE])
+    config = {"state.backend.type": backend}
+    harness = Harness(spec, side=[LATE], config=config)
     assert type(harness.operator) is operator_class
     waiting: list[tuple[Any, int]] = []
 
@@ -82,7 +97,9 @@ def run(spec: WindowSpec, plan: Plan, operator_class: type, columns: bool = Fals
         if at == plan.cut:
             flush()
             take()
-            harness = Harness(spec, side=[LATE], restored=[harness.snapshot()])
+            stored = harness.snapshot()
+            harness.operator.close()
+            harness = Harness(spec, side=[LATE], restored=[stored], config=config)
         if step[0] == "watermark":
             flush()
             harness.watermark(step[1])
@@ -92,6 +109,7 @@ def run(spec: WindowSpec, plan: Plan, operator_class: type, columns: bool = Fals
                 flush()
     flush()
     take()
+    harness.operator.close()
     return found, late
 
 
@@ -141,14 +159,16 @@ def test_aggregates_on_columns(columns: bool, plan: Plan, size: int, slide: int,
             }
 
 
-def check(spec: WindowSpec, plan: Plan, operator_class: type, model: WindowModel, take: Any) -> None:
+def check(
+    spec: WindowSpec, plan: Plan, operator_class: type, model: WindowModel, take: Any, backend: str = "hashmap"
+) -> None:
     for step in plan.steps:
         if step[0] == "watermark":
             model.advance(step[1])
         else:
             take(*step[1:])
     model.advance(MAX_WATERMARK)
-    found, late = run(spec, plan, operator_class)
+    found, late = run(spec, plan, operator_class, backend=backend)
     assert Counter(found) == Counter(model.found)
     assert Counter(late) == Counter(model.late)
 
@@ -191,30 +211,81 @@ def test_sliding(kind: str, general: bool, plan: Plan, size: int, slide: int, la
     check(spec, plan, operator, model, lambda *record: model.fixed(*record, size, slide, 0))
 
 
+BACKENDS = ["hashmap", "rocksdb"]
+
+
+class Gaps(SessionWindowTimeGapExtractor):
+    """The gap grows with the key: 3, 4, 5 ms."""
+
+    def extract(self, element: Any) -> int:
+        return 3 + int(element[0])
+
+
 @pytest.mark.parametrize("kind", KINDS)
-@settings(deadline=None)
-@given(plan=plans(), gap=st.integers(1, 10), lateness=st.sampled_from([0, 7]))
-def test_sessions(kind: str, plan: Plan, gap: int, lateness: int) -> None:
-    spec = replace(KINDS[kind], assigner=EventTimeSessionWindows(gap), allowed_lateness=lateness)
+@pytest.mark.parametrize("general", [False, True])
+@pytest.mark.parametrize("backend", BACKENDS)
+@settings(deadline=None, max_examples=40)
+@given(plan=plans(), gap=st.integers(0, 10), lateness=st.sampled_from([0, 0, 7, 40]))
+def test_sessions(kind: str, general: bool, backend: str, plan: Plan, gap: int, lateness: int) -> None:
+    assigner: Any = EventTimeSessionWindows(gap) if gap else DynamicEventTimeSessionWindows(Gaps())
+    spec = replace(KINDS[kind], assigner=assigner, allowed_lateness=lateness)
+    operator: type = SessionOperator
+    if general:
+        spec, operator = replace(spec, trigger=AnyEventTimeTrigger()), WindowOperator
     model = WindowModel(lateness)
-    check(spec, plan, WindowOperator, model, lambda *record: model.session(*record, gap))
+    check(
+        spec, plan, operator, model,
+        lambda key, number, time: model.session(key, number, time, gap or 3 + key), backend,
+    )  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@settings(deadline=None)
-@given(plan=plans(), size=st.integers(1, 6), slide=st.integers(1, 7))
-def test_count_windows(kind: str, plan: Plan, size: int, slide: int) -> None:
-    assigner: Any = (
-        CountTumblingWindowAssigner(size) if size == slide else CountSlidingWindowAssigner(size, slide)
-    )
+class ShowCounted(Show):
+    """Uses the state of the window and that of the key, too."""
+
+    def process(self, key: Any, context: Any, elements: Iterable[Any]) -> Iterable[Any]:
+        counts = []
+        for store, name in ((context.window_state(), "of window"), (context.global_state(), "of key")):
+            state = store.get_state(ValueStateDescriptor(name, Types.LONG()))
+            state.update((state.value() or 0) + 1)
+            counts.append(state.value())
+        for result in super().process(key, context, elements):
+            yield *result, context.window(), *counts
+
+
+class AnyCountTrigger(CountTrigger):
+    """Not the one that the fast operator knows."""
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "counted"])
+@pytest.mark.parametrize("general", [False, True])
+@pytest.mark.parametrize("backend", BACKENDS)
+@settings(deadline=None, max_examples=40)
+@given(plan=plans(), size=st.integers(1, 6), slide=st.integers(0, 7))
+def test_count_windows(kind: str, general: bool, backend: str, plan: Plan, size: int, slide: int) -> None:
+    """A slide of 0: the global window, which a trigger purges."""
+    trigger = PurgingTrigger(AnyCountTrigger(size) if general else CountTrigger(size))
+    assigner: Any = GlobalWindows()
+    if slide:
+        trigger = trigger if general else None  # type: ignore[assignment]
+        assigner = CountTumblingWindowAssigner(size) if size == slide else CountSlidingWindowAssigner(size, slide)
+    spec = KINDS[kind] if kind in KINDS else replace(SPEC, window_function=ShowCounted())
+    step = slide or size
     numbers: dict[Any, list[int]] = defaultdict(list)
-    expected = []
-    for step in plan.steps:
-        if step[0] == "record":
-            numbers[step[1]].append(step[2])
-            count = len(numbers[step[1]])
-            if count >= size and (count - size) % slide == 0:
-                expected.append((step[1], tuple(numbers[step[1]][-size:]), MAX_LONG_VALUE))
-    found, late = run(replace(KINDS[kind], assigner=assigner), plan, WindowOperator)
-    assert Counter(found) == Counter(expected)
+    expected: list[Any] = []
+    for kind_of_step, *rest in plan.steps:
+        if kind_of_step == "record":
+            key, number, _ = rest
+            numbers[key].append(number)
+            past = len(numbers[key]) - size
+            if past >= 0 and past % step == 0:
+                more: tuple[Any, ...] = ()
+                if kind == "counted":
+                    fired = past // step + 1
+                    more = (CountWindow(fired - 1), 1, fired) if slide else (GlobalWindow.get(), fired, fired)
+                expected.append((key, tuple(numbers[key][-size:]), *more, MAX_LONG_VALUE))
+    found, late = run(
+        replace(spec, assigner=assigner, trigger=trigger), plan,
+        WindowOperator if general else CountWindowOperator, backend=backend,
+    )  # fmt: skip
+    assert found == expected
     assert late == []
