@@ -16,13 +16,11 @@ from yarnflow.runtime.network.elements import MIN_WATERMARK
 from yarnflow.runtime.operators.base import OperatorContext
 from yarnflow.runtime.operators.interval_buffer import IntervalBuffer
 from yarnflow.runtime.operators.keyed import check_key, check_selector
-from yarnflow.runtime.operators.process import RESULTS, ProcessOperator
+from yarnflow.runtime.operators.process import RESULTS, KeyedFunctionOperator
 from yarnflow.runtime.operators.timestamps import missing_timestamp
-from yarnflow.runtime.operators.user_functions import bind_key, close_functions, open_functions
+from yarnflow.runtime.operators.user_functions import bind_key
 from yarnflow.runtime.state.backend import KeyedStateBackend
-from yarnflow.runtime.state.factory import make_backend
 from yarnflow.runtime.state.restore import RestoredOperator
-from yarnflow.runtime.state.snapshot import TaskSnapshot
 
 #: Names of the state tables.
 TABLES = ("interval-join-left", "interval-join-right")
@@ -50,7 +48,7 @@ class PairContext(ProcessJoinFunction.Context):
         return max(self.times)
 
 
-class IntervalJoinOperator(ProcessOperator):
+class IntervalJoinOperator(KeyedFunctionOperator):
     """Joins left and right records of one key with left + lower <= right <= left + upper.
 
     A record before the watermark is late: it goes to the side output of its input, if there is one, and meets
@@ -60,10 +58,8 @@ class IntervalJoinOperator(ProcessOperator):
     def __init__(self, operator: Operator, context: OperatorContext) -> None:
         spec = operator.spec
         assert isinstance(spec, IntervalJoinSpec)
-        super().__init__(operator, context, spec.function)
-        self.backend = make_backend(context, operator)
+        super().__init__(operator, context, spec.function, spec.keys)
         self._call = spec.function.process_element
-        self._selectors = spec.keys
         self._keys = [bind_key(selector) for selector in spec.keys]
         self._late_tags = spec.late_tags
         self._buffers = (
@@ -73,26 +69,9 @@ class IntervalJoinOperator(ProcessOperator):
         self._context: Any = PairContext()
 
     def restore(self, restored: RestoredOperator) -> None:
-        self.backend.restore(restored)
+        super().restore(restored)
         for buffer in self._buffers:
             buffer.restored()
-
-    def open(self) -> None:
-        context = self.context.runtime_context
-        open_functions(self._selectors, context)
-        open_functions([self.function], context.with_keyed_state(self.backend))
-
-    def close(self) -> None:
-        try:
-            close_functions([self.function, *self._selectors])
-        finally:
-            self.backend.close()
-
-    def snapshot(self, snapshot: TaskSnapshot) -> None:
-        self.backend.snapshot(snapshot, self.operator.operator_id)
-
-    def checkpoint_completed(self, checkpoint_id: int) -> None:
-        self.backend.checkpoint_completed(checkpoint_id)
 
     def process_watermark(self, timestamp: int) -> None:
         for buffer in self._buffers:

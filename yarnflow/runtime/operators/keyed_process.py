@@ -15,11 +15,10 @@ from yarnflow.functions.timers import NO_TIMESTAMP, TimeDomain
 from yarnflow.graph.operators import Operator
 from yarnflow.runtime.operators.base import OperatorContext
 from yarnflow.runtime.operators.keyed import check_key, check_selector
-from yarnflow.runtime.operators.process import RESULTS, ProcessOperator
+from yarnflow.runtime.operators.process import RESULTS, KeyedFunctionOperator
 from yarnflow.runtime.operators.timer_service import KeyedTimers
-from yarnflow.runtime.operators.user_functions import bind, bind_key, close_functions, open_functions
+from yarnflow.runtime.operators.user_functions import bind, bind_key
 from yarnflow.runtime.state.backend import KeyedStateBackend
-from yarnflow.runtime.state.factory import make_backend
 from yarnflow.runtime.state.restore import RestoredOperator
 from yarnflow.runtime.state.snapshot import TaskSnapshot
 
@@ -66,7 +65,7 @@ class Timer(NamedTuple):
     key: Any
 
 
-class KeyedProcessOperator(ProcessOperator):
+class KeyedProcessOperator(KeyedFunctionOperator):
     """Calls a method per keyed input, and `on_timer`.
 
     Args:
@@ -77,7 +76,6 @@ class KeyedProcessOperator(ProcessOperator):
         methods: of the function, by input.
 
     Attributes:
-        backend: the keyed state.
         timers: of both domains.
         record_context, timer_context: what methods and `on_timer` get.
     """
@@ -90,12 +88,10 @@ class KeyedProcessOperator(ProcessOperator):
         keys: Sequence[Any],
         methods: Sequence[str],
     ) -> None:
-        super().__init__(operator, context, function)
-        self.backend = make_backend(context, operator)
+        super().__init__(operator, context, function, keys)
         self.timers = KeyedTimers(self.backend, context.processing_time)
         self.record_context: Any = RecordContext(self.backend, self.timers)
         self.timer_context: Any = TimerContext(self.backend, self.timers)
-        self._selectors = keys
         self._keys = [bind_key(key) for key in keys]
         self._calls: list[Callable[..., Any]] = [bind(function, method) for method in methods]
         # A CoProcessFunction may run on keyed streams, and has no timers.
@@ -103,28 +99,11 @@ class KeyedProcessOperator(ProcessOperator):
 
     def restore(self, restored: RestoredOperator) -> None:
         super().restore(restored)
-        self.backend.restore(restored)
         self.timers.restore(restored)
-
-    def open(self) -> None:
-        context = self.context.runtime_context
-        open_functions(self._selectors, context)
-        self.open_function(context.with_keyed_state(self.backend))
-
-    def close(self) -> None:
-        try:
-            close_functions([self.function, *self._selectors])
-        finally:
-            self.backend.close()
 
     def snapshot(self, snapshot: TaskSnapshot) -> None:
         super().snapshot(snapshot)
-        operator_id = self.operator.operator_id
-        self.backend.snapshot(snapshot, operator_id)
-        self.timers.snapshot(snapshot, operator_id)
-
-    def checkpoint_completed(self, checkpoint_id: int) -> None:
-        self.backend.checkpoint_completed(checkpoint_id)
+        self.timers.snapshot(snapshot, self.operator.operator_id)
 
     # -- records ---------------------------------------------------------------------------------------------
 

@@ -1,12 +1,12 @@
 """What operators that call process functions share: results, their types, side outputs, what errors say.
 
-The loops over records (here without keys, in keyed_process.py with) collect what functions return with
+The loops over records (`run` has no keys, keyed_process.py has) collect what functions return with
 `list.extend`, which runs a user's generator at the speed of C, and hand a whole batch of results to `hand_on`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from yarnflow.errors import ProgramError
@@ -20,6 +20,7 @@ from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
 from yarnflow.runtime.operators.checkpointed import FunctionState
 from yarnflow.runtime.operators.keyed import shorten
 from yarnflow.runtime.operators.user_functions import close_functions, open_functions
+from yarnflow.runtime.state.factory import make_backend
 from yarnflow.runtime.state.restore import RestoredOperator
 from yarnflow.runtime.state.snapshot import TaskSnapshot
 
@@ -140,6 +141,49 @@ class ProcessOperator(StreamOperator):
                 f"'{self.operator.name}' is declared with output_type={self.operator.output_type!r}, and a result "
                 f"cannot be that: {shorten(record)}"
             ) from error
+
+
+class KeyedFunctionOperator(ProcessOperator):
+    """Base of operators that call a function which has keyed state.
+
+    Args:
+        operator: what it is.
+        context: where it runs.
+        function: the user's; None for none.
+        helpers: the user's key selectors and the like, which are opened before the function and closed after it.
+
+    Attributes:
+        backend: the keyed state.
+    """
+
+    def __init__(
+        self, operator: Operator, context: OperatorContext, function: Any, helpers: Sequence[Any]
+    ) -> None:
+        super().__init__(operator, context, function)
+        self._helpers = helpers
+        self.backend = make_backend(context, operator)
+
+    def restore(self, restored: RestoredOperator) -> None:
+        super().restore(restored)
+        self.backend.restore(restored)
+
+    def open(self) -> None:
+        context = self.context.runtime_context
+        open_functions(self._helpers, context)
+        self.open_function(context.with_keyed_state(self.backend))
+
+    def snapshot(self, snapshot: TaskSnapshot) -> None:
+        super().snapshot(snapshot)
+        self.backend.snapshot(snapshot, self.operator.operator_id)
+
+    def checkpoint_completed(self, checkpoint_id: int) -> None:
+        self.backend.checkpoint_completed(checkpoint_id)
+
+    def close(self) -> None:
+        try:
+            close_functions([self.function, *self._helpers])
+        finally:
+            self.backend.close()
 
 
 def _fits(convert: Any, row: Any) -> bool:
