@@ -26,7 +26,7 @@ import pyarrow as pa
 from yarnflow.common.types import Row
 from yarnflow.errors import CheckpointError
 from yarnflow.functions.windows.window import TimeWindow
-from yarnflow.runtime.checkpoint.handles import StateBlock, StateKind
+from yarnflow.runtime.checkpoint.handles import StateBlock, StateFile, StateKind
 from yarnflow.runtime.checkpoint.metadata import OperatorCheckpoint, read_metadata
 from yarnflow.runtime.state.arrow_format import PICKLED, Encoding, encoding_of
 from yarnflow.runtime.state.pickling import dump_all
@@ -134,8 +134,8 @@ class OperatorInfo:
         name: as shown.
         parallelism: when the savepoint was taken.
         max_parallelism: number of key groups.
-        states: what can be read.
-        native_files: files in the form of a state backend, which are not read here.
+        states: what is stored as Arrow.
+        native_files: files in the form of a state backend, as checkpoints of rocksdb have: `native_states`.
         size: bytes of all state.
     """
 
@@ -147,20 +147,43 @@ class OperatorInfo:
     states: tuple[StateInfo, ...]
     native_files: int
     size: int
+    _native: tuple[tuple[StateFile, ...], ...] = field(repr=False)
+    _directory: str = field(repr=False)
 
     def state(self, name: str) -> StateInfo:
-        """The state of that name. Raises CheckpointError, naming those there are, when there is none."""
+        """The state of that name; native ones are read for it.
+
+        Raises CheckpointError, naming those there are, when there is none; else as `native_states`.
+        """
         found = [state for state in self.states if state.name == name]
+        own = [state for state in found if state.kind not in ("timers", "records in flight")]
+        found = own or list(self.native_states(name)) or found
         if found:
-            return min(found, key=lambda state: state.kind in ("timers", "records in flight"))
-        if self.native_files:
-            raise CheckpointError(
-                f"the state of {self.name!r} is stored in {self.native_files} files of its state backend, as "
-                "checkpoints of rocksdb are: take a savepoint, which is stored as Arrow, and read that"
-            )
-        raise CheckpointError(
-            f"{self.name!r} has no state {name!r}; it has {', '.join(repr(state.name) for state in self.states)}"
-        )
+            return found[0]
+        known = ", ".join(repr(state.name) for state in (*self.states, *self.native_states()))
+        raise CheckpointError(f"{self.name!r} has no state {name!r}; it has {known}")
+
+    def native_states(self, name: str | None = None) -> tuple[StateInfo, ...]:
+        """States in the form of a state backend: downloads all of its files, opens them, and takes what is wanted
+        into memory.
+
+        Args:
+            name: of the only one that is wanted; None for all.
+
+        Raises:
+            CheckpointCorruptedError: a file is missing or damaged; names it.
+            MissingDependencyError: yarnflow[rocksdb] is not installed.
+        """
+        if not self._native:
+            return ()
+        # An optional package, and only such checkpoints need it.
+        from yarnflow.runtime.state.rocksdb_blocks import blocks_of_database
+
+        by_state: dict[str, list[StateBlock]] = {}
+        for files in self._native:
+            for block in blocks_of_database(files, self._directory, name):
+                by_state.setdefault(block.name, []).append(block)
+        return tuple(_state(blocks, self._directory) for blocks in by_state.values())
 
 
 @dataclass(frozen=True)
@@ -197,7 +220,7 @@ class Savepoint:
                 raise CheckpointError(
                     f"{self.path} has several operators named {name!r}: use one of the ids {ids}"
                 )
-        known = ", ".join(repr(each.uid or each.name) for each in self.operators if each.states)
+        known = ", ".join(repr(each.uid or each.name) for each in self.operators if each.size)
         raise CheckpointError(f"{self.path} has no operator {name!r}; operators with state are {known}")
 
 
@@ -243,9 +266,10 @@ def read_state(path: str, operator: str, state: str, as_text: bool = False) -> p
 
 def _operator(operator: OperatorCheckpoint, directory: str) -> OperatorInfo:
     by_state: dict[tuple[str, StateKind], list[StateBlock]] = {}
-    files = 0
+    native = []
     for _, stored in sorted(operator.subtasks.items()):
-        files += len(stored.files)
+        if stored.files:
+            native.append(stored.files)
         for block in stored.blocks:
             by_state.setdefault((block.name, block.kind), []).append(block)
     return OperatorInfo(
@@ -255,8 +279,10 @@ def _operator(operator: OperatorCheckpoint, directory: str) -> OperatorInfo:
         operator.parallelism,
         operator.max_parallelism,
         tuple(_state(blocks, directory) for blocks in by_state.values()),
-        files,
+        sum(map(len, native)),
         operator.size,
+        tuple(native),
+        directory,
     )
 
 

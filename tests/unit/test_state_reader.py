@@ -24,8 +24,11 @@ from yarnflow.functions.windows.window import TimeWindow
 from yarnflow.graph.key_groups import key_group, key_groups_of
 from yarnflow.runtime.checkpoint.handles import CheckpointPlan, OperatorState, StateFile, StateKind
 from yarnflow.runtime.checkpoint.metadata import CompletedCheckpoint, OperatorCheckpoint, write_metadata
+from yarnflow.runtime.state.backend import KeyedStateBackend
 from yarnflow.runtime.state.background import begin_write
 from yarnflow.runtime.state.heap import HashMapStateBackend
+from yarnflow.runtime.state.rocksdb import RocksDBStateBackend
+from yarnflow.runtime.state.rocksdb_settings import RocksDBSettings
 from yarnflow.runtime.state.snapshot import TaskSnapshot
 from yarnflow.runtime.state.timers import TimerQueue
 from yarnflow.state_reader import open_savepoint, read_state
@@ -45,7 +48,7 @@ class Total:
     pair: Pair
 
 
-def fill(backend: HashMapStateBackend, key: Any) -> None:
+def fill(backend: KeyedStateBackend, key: Any) -> None:
     backend.current_key = key
     backend.state(ValueStateDescriptor("count", Types.LONG())).update(key * 10)
     backend.state(ValueStateDescriptor("any")).update(OrderedDict(n=key))
@@ -168,8 +171,56 @@ def test_what_is_not_there_is_said_with_what_is(savepoint: str) -> None:
         found.operator("Map")
     with pytest.raises(CheckpointError, match="'Count' has no state 'x'; it has 'count', 'any', 'total'"):
         read_state(savepoint, "counter", "x")
-    with pytest.raises(CheckpointError, match=r"in 1 files of its state backend.*take a savepoint"):
+    with pytest.raises(CheckpointCorruptedError, match="savepoint-1/x is missing"):
         read_state(savepoint, "Rocks", "x")
+
+
+def test_checkpoints_of_rocksdb_are_read_as_well(tmp_path: Path) -> None:
+    directory = (tmp_path / "chk-1").as_uri()
+    subtasks: dict[int, OperatorState] = {}
+    for index in range(2):
+        groups = key_groups_of(index, 2, GROUPS)
+        snapshot = TaskSnapshot(1, False, GROUPS, (groups[0], groups[-1]))
+        settings = RocksDBSettings(local_directory=str(tmp_path), incremental=True)
+        backend = RocksDBStateBackend(settings, GROUPS)
+        timers = TimerQueue()
+        for key in range(10):
+            if key_group(key, GROUPS) in groups:
+                fill(backend, key)
+                timers.add(key * 1000, key)
+        backend.snapshot(snapshot, COUNTS)
+        timers.snapshot(snapshot, COUNTS, "timers")
+        plan = CheckpointPlan(True, True, (tmp_path / "shared").as_uri(), 0, 0)
+        (subtasks[index],) = begin_write(snapshot, directory, f"v-{index}", plan).result().operators
+        backend.close()
+    counts = OperatorCheckpoint(COUNTS, "counter", "Count", "v", 2, GROUPS, subtasks)
+    write_metadata(CompletedCheckpoint(1, "a" * 32, 1000, False, (counts,), directory))
+    operator = open_savepoint(directory).operator("counter")
+    assert [state.name for state in operator.states] == ["timers"]
+    assert {state.name: (state.kind, state.rows) for state in operator.native_states()} == {
+        "count": ("value", 10),
+        "any": ("value", 10),
+        "mixed": ("value", 10),
+        "total": ("value", 10),
+        "map": ("map", 10),
+        "rows": ("list", 10),
+        "old": ("value", 10),
+        "olds": ("list", 10),
+        "oldm": ("map", 10),
+        "windows": ("table", 10),
+    }
+    expected: dict[str, list[Any]] = {
+        "count": [(n, n * 10) for n in range(10)],
+        "map": [(n, [("x", n)]) for n in range(10)],
+        "olds": [(n, [n]) for n in range(10)],
+        "windows": [("k", {"start": n, "end": n + 5}, float(n)) for n in range(10)],
+        "timers": [(n, n * 1000) for n in range(10)],
+    }
+    for state, rows in expected.items():
+        assert sorted_rows(read_state(directory, "counter", state)) == rows
+    with pytest.raises(CheckpointError, match="'Count' has no state 'x'; it has 'timers', 'any', 'count'"):
+        operator.state("x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["chk-1", "shared"]
 
 
 def test_a_missing_file_is_named(savepoint: str, tmp_path: Path) -> None:
