@@ -24,6 +24,8 @@ from yarnflow.datastream import (
 )
 from yarnflow.datastream.connectors.number_seq import NumberSequenceSource
 from yarnflow.datastream.state import ValueStateDescriptor
+from yarnflow.runtime.jobmanager import collect_buffer
+from yarnflow.runtime.jobmanager.collect_buffer import CollectBuffer
 from yarnflow.runtime.minicluster import MiniCluster
 from yarnflow.testing import mini_cluster
 
@@ -140,6 +142,29 @@ def test_records_count_exactly_once(cluster: MiniCluster, tmp_path: Path, kind: 
     results = counted(env, Fault(tmp_path, kind, [COUNT // 3, COUNT // 2]))
     assert (tmp_path / f"fault-{COUNT // 3}").exists()
     assert sorted(results) == EXPECTED
+
+
+def test_results_wait_for_checkpoints_in_bounded_memory(
+    cluster: MiniCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most, count = 0, 100_000
+    hold = CollectBuffer._hold
+
+    def held(buffer: CollectBuffer, message: Any) -> None:
+        nonlocal most
+        hold(buffer, message)
+        most = max(most, buffer._held_bytes)
+
+    monkeypatch.setattr(collect_buffer, "HELD_BYTES", 100_000)
+    monkeypatch.setattr(CollectBuffer, "_hold", held)
+    env = environment(tmp_path)
+    env.set_parallelism(2)
+    numbers = env.from_source(NumberSequenceSource(1, count), WatermarkStrategy.no_watermarks(), "numbers")
+    texts = numbers.map(lambda value: f"{value:01000}").key_by(lambda text: text[-3:]).map(str)
+    with texts.execute_and_collect() as results:
+        assert sorted(map(int, results)) == list(range(1, count + 1))
+    # The limit, and what lies in channels when a barrier leaves a source.
+    assert 100_000 < most < 1000 * count / 2
 
 
 def test_cut_connections_lead_to_a_restart_within_seconds(cluster: MiniCluster, tmp_path: Path) -> None:
