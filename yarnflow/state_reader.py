@@ -86,9 +86,13 @@ class StateInfo:
             for column in schema
         }
 
-    def read(self, as_text: bool = False) -> pa.Table:
-        """The state as a table. `as_text` and errors as in `read_state`."""
-        batches = [rows.batch for block in self._blocks for rows in read_block(block, self._directory)]
+    def read(self, as_text: bool = False, rows: int | None = None) -> pa.Table:
+        """The state as a table, or only its first `rows`. `as_text` and errors as in `read_state`."""
+        batches: list[pa.RecordBatch] = []
+        for batch in (part.batch for block in self._blocks for part in read_block(block, self._directory)):
+            batches.append(batch if rows is None else batch.slice(0, rows))
+            if rows is not None and (rows := rows - len(batch)) <= 0:
+                break
         parts: dict[str, list[tuple[Encoding, pa.Array]]] = {}
         for name in max((batch.schema.names for batch in batches), key=len, default=[]):
             for batch in batches:

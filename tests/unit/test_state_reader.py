@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections import OrderedDict
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pytest
 
+from yarnflow.cli import main as cli_main
 from yarnflow.common.time import Time
 from yarnflow.common.typeinfo import Types
 from yarnflow.common.types import Row
@@ -154,6 +156,26 @@ def test_states_are_read_as_tables(savepoint: str, state: str, columns: list[str
     table = read_state(savepoint, "counter", state)
     assert table.column_names == columns
     assert sorted_rows(table) == expected
+
+
+def test_the_first_rows_alone_can_be_read(savepoint: str) -> None:
+    state = open_savepoint(savepoint).operator("counter").state("map")
+    whole = state.read()
+    for rows in (1, 6, 9, 10, 11):
+        assert state.read(rows=rows).to_pylist() == whole.slice(0, rows).to_pylist()
+
+
+def test_inspect_shows_rows(savepoint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli_main.run(["savepoint", "inspect", "--rows", "3", savepoint, "counter", "count"]) == 0
+    shown = capsys.readouterr().out
+    assert "value state count: 3 of 10 rows" in shown
+    assert "int64" in shown
+    assert cli_main.run(["savepoint", "inspect", savepoint, "counter", "total", "--output", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["kind"], document["rows"], len(document["first"])) == ("value", 10, 10)
+    assert {"key": 7, "value": {"sum": 7, "pair": {"x": "p", "y": None}}} in document["first"]
+    assert cli_main.run(["savepoint", "inspect", savepoint, "counter", "nothing"]) == 1
+    assert "has no state 'nothing'" in capsys.readouterr().err
 
 
 def test_values_without_an_arrow_type_are_pickles_or_text(savepoint: str) -> None:

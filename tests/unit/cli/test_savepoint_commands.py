@@ -117,6 +117,7 @@ def test_dispose(dispatcher, capsys):
         ("savepoint", "a", "b", "c"),
         ("savepoint", "-d", "x", "y"),
         ("savepoint", "inspect"),
+        ("savepoint", "inspect", "path", "operator"),
         ("stop",),
         ("cancel",),
         ("checkpoint",),
@@ -165,6 +166,9 @@ def test_inspect_as_json(stored, capsys):
     counts = document["operators"][1]
     assert counts["uid"] == "counts"
     assert {state["name"]: state["rows"] for state in counts["states"]} == {"counts": 6, "offsets": 6}
+    keyed = counts["states"][0]
+    assert [part["key-groups"] for part in keyed["subtasks"]] == [[0, 63], [64, 127]]
+    assert sum(part["size"] for part in keyed["subtasks"]) == keyed["size"]
 
 
 def test_inspect_of_a_damaged_savepoint(stored, capsys):
