@@ -12,13 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from yarnflow.config.configuration import Configuration
 from yarnflow.config.core import CoreOptions
 from yarnflow.config.execution import ExecutionOptions
 from yarnflow.graph import executor
-from yarnflow.runtime.minicluster import MiniCluster
 from yarnflow.session.local import LocalExecutor
+
+if TYPE_CHECKING:
+    from yarnflow.runtime.minicluster import MiniCluster
 
 
 @contextmanager
@@ -37,6 +40,9 @@ def mini_cluster(
         taskmanagers: how many.
         parallelism: default of the programs; None for all slots.
     """
+    # Workers that run programs of tests import this module, too, and need no JobManager.
+    from yarnflow.runtime.minicluster import MiniCluster
+
     settings = Configuration(config)
     with MiniCluster(settings, slots, taskmanagers=taskmanagers) as cluster:
         launch = settings.clone()
