@@ -14,12 +14,15 @@ from yarnflow.runtime.checkpoint.handles import StateKind
 from yarnflow.runtime.state.restore import RestoredOperator
 from yarnflow.runtime.state.snapshot import Chunk, KeyedPart, TaskSnapshot
 
+_GONE: Any = object()
+
 
 class TimerQueue:
     """Timers of one time domain; one per time, key and namespace."""
 
     def __init__(self) -> None:
-        self._buckets: dict[int, dict[tuple[Any, Any], None]] = {}
+        #: By time; what is in a bucket is what `due` yields.
+        self._buckets: dict[int, dict[tuple[int, Any, Any], None]] = {}
         self._times: list[int] = []
 
     def __len__(self) -> int:
@@ -31,13 +34,13 @@ class TimerQueue:
         if bucket is None:
             bucket = self._buckets[time] = {}
             heappush(self._times, time)
-        bucket[key, namespace] = None
+        bucket[time, key, namespace] = None
 
     def remove(self, time: int, key: Any, namespace: Any = None) -> None:
         """Delete a timer; fine when there is none."""
         bucket = self._buckets.get(time)
         if bucket is not None:
-            bucket.pop((key, namespace), None)
+            bucket.pop((time, key, namespace), None)
 
     def first(self) -> int | None:
         """The earliest time, None without timers."""
@@ -51,10 +54,10 @@ class TimerQueue:
         while self._times and self._times[0] <= limit:
             time = self._times[0]
             bucket = self._buckets[time]
-            for item in list(bucket):
-                if item in bucket:
-                    del bucket[item]
-                    yield time, *item
+            pop = bucket.pop
+            for timer in list(bucket):
+                if pop(timer, _GONE) is not _GONE:
+                    yield timer
             if not bucket and self._times[0] == time:
                 heappop(self._times)
                 del self._buckets[time]
@@ -69,14 +72,14 @@ class TimerQueue:
         if name in restored.keyed_names(StateKind.TIMERS):
             for namespace, keys, times in restored.keyed(name, StateKind.TIMERS):
                 for key, time in zip(keys, times, strict=True):
-                    self._buckets.setdefault(time, {})[key, namespace] = None
+                    self._buckets.setdefault(time, {})[time, key, namespace] = None
             self._times = list(self._buckets)
             heapify(self._times)
 
     def _chunks(self) -> Iterable[Chunk]:
         by_namespace: dict[Any, tuple[list[Any], list[int]]] = {}
-        for time, bucket in self._buckets.items():
-            for key, namespace in bucket:
+        for bucket in self._buckets.values():
+            for time, key, namespace in bucket:
                 keys, times = by_namespace.setdefault(namespace, ([], []))
                 keys.append(key)
                 times.append(time)
