@@ -33,11 +33,16 @@ class TriggerResult(Enum):
 
     def is_fire(self) -> bool:
         """Whether the window function is called."""
-        return self.value[0]
+        return self in _FIRING
 
     def is_purge(self) -> bool:
         """Whether the contents are forgotten."""
-        return self.value[1]
+        return self in _PURGING
+
+
+# Looked up for each firing; the values of an Enum are slow to get.
+_FIRING = (TriggerResult.FIRE, TriggerResult.FIRE_AND_PURGE)
+_PURGING = (TriggerResult.FIRE_AND_PURGE, TriggerResult.PURGE)
 
 
 class Trigger(ABC, Generic[T, W]):

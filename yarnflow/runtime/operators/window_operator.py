@@ -62,6 +62,7 @@ class WindowOperator(WindowingOperator):
         self._kept = TimedList(operator.name, spec.key) if spec.evictor is not None else self.contents
         self.event_timers = TimerQueue()
         self.clock_timers = TimerQueue()
+        self._cleanup_timers = self.event_timers if self.in_event_time else self.clock_timers
         self.trigger_context = TriggerContext(self)
         self._assigner_context = AssignerContext(self)
         self._merging: MergingWindows | None = None
@@ -125,9 +126,10 @@ class WindowOperator(WindowingOperator):
         """Add a record to its windows; False if all of them have gone."""
         taken = False
         for window in windows:
-            if not self._has_gone(window):
+            cleanup = self._cleanup_time(window)
+            if not self.in_event_time or cleanup > self.watermark:
                 taken = True
-                self._add(key, record, time, window, window)
+                self._add(key, record, time, window, window, cleanup)
         return taken
 
     def _take_into_merging(self, key: Any, record: Any, time: int, windows: Collection[Any]) -> bool:
@@ -137,22 +139,28 @@ class WindowOperator(WindowingOperator):
             actual, merge = self._merging.add(key, window)
             if merge is not None:
                 self._merge(key, actual, merge.merged, merge.state_window, merge.state_windows)
-            if self._has_gone(actual):
+            cleanup = self._cleanup_time(actual)
+            if self.in_event_time and cleanup <= self.watermark:
                 self._merging.retire(key, actual)
                 continue
             taken = True
-            self._add(key, record, time, actual, self._merging.state_window(key, actual))
+            self._add(key, record, time, actual, self._merging.state_window(key, actual), cleanup)
         return taken
 
-    def _add(self, key: Any, record: Any, time: int, window: Window, state_window: Window) -> None:
+    def _add(
+        self, key: Any, record: Any, time: int, window: Window, state_window: Window, cleanup: int
+    ) -> None:
         state = self.windows.of(state_window)
         state[key] = self._kept.add(
             state.get(key, MISSING), record, None if time == MIN_LONG_VALUE else time
         )
         context = self.trigger_context
         context.enter(key, window)
-        self._act(self._trigger.on_element(record, time, window, context), key, window, state_window)
-        self._set_cleanup(key, window)
+        result = self._trigger.on_element(record, time, window, context)
+        if result is not TriggerResult.CONTINUE:
+            self._act(result, key, window, state_window)
+        if cleanup != MAX_LONG_VALUE:
+            self._cleanup_timers.add(cleanup, key, window)
 
     def _skipped(self, record: Any, time: int) -> None:
         if self.in_event_time and time + self.lateness <= self.watermark:
@@ -241,15 +249,8 @@ class WindowOperator(WindowingOperator):
     # -- the end of windows ----------------------------------------------------------------------------------
 
     def _cleanup_time(self, window: Window) -> int:
-        return min(window.max_timestamp() + self.lateness, MAX_LONG_VALUE)
-
-    def _has_gone(self, window: Window) -> bool:
-        return self.in_event_time and self._cleanup_time(window) <= self.watermark
-
-    def _set_cleanup(self, key: Any, window: Window) -> None:
-        time = self._cleanup_time(window)
-        if time != MAX_LONG_VALUE:
-            (self.event_timers if self.in_event_time else self.clock_timers).add(time, key, window)
+        time = window.max_timestamp() + self.lateness
+        return time if time < MAX_LONG_VALUE else MAX_LONG_VALUE
 
     def _forget(self, key: Any, window: Window, state_window: Window) -> None:
         """The window is gone for good."""
@@ -287,8 +288,7 @@ class WindowOperator(WindowingOperator):
         for window in merged:
             context.enter(key, window)
             self._trigger.clear(window, context)
-            time = self._cleanup_time(window)
-            (self.event_timers if self.in_event_time else self.clock_timers).remove(time, key, window)
+            self._cleanup_timers.remove(self._cleanup_time(window), key, window)
             self.window_states.forget_empty(window)
         target = self.windows.of(into)
         for window in others:
