@@ -206,7 +206,7 @@ class UsesStateEarly(KeyedProcessFunction):
     [
         (
             lambda: environment().from_collection(RECORDS).window_all(TumblingEventTimeWindows(5)).reduce(max),
-            "the record ('a', 1000) has no timestamp: call assign_timestamps_and_watermarks()",
+            "the record ('a', 1000) has no timestamp: say where times are with assign_timestamps_and_watermarks()",
         ),
         (lambda: records().key_by(lambda value: [value]).reduce(max), "unhashable key [('a', 1000)] (list)"),
         (

@@ -38,7 +38,8 @@ from yarnflow.runtime.operators.columnar_partials import (
     prepare,
     results,
 )
-from yarnflow.runtime.operators.window_base import LATE_METRIC, WATERMARK, restored_watermark, untimed
+from yarnflow.runtime.operators.timestamps import missing_timestamp
+from yarnflow.runtime.operators.window_base import LATE_METRIC, WATERMARK, restored_watermark
 from yarnflow.runtime.operators.window_panes import SharedPanes
 from yarnflow.runtime.state.restore import RestoredOperator
 from yarnflow.runtime.state.snapshot import Chunk, KeyedPart, TaskSnapshot
@@ -119,7 +120,7 @@ class ColumnarWindowOperator(StreamOperator):
         if not len(batch):
             return
         if self._in_event_time and batch.timestamps is None:
-            raise untimed(self.operator.name, to_rows(batch).rows[0])
+            raise missing_timestamp(self.operator.name, to_rows(batch).rows[0])
         columns = to_columns(batch)
         if columns.timestamps is not None and self._in_event_time:
             times = columns.timestamps.to_numpy()
@@ -263,7 +264,7 @@ class ColumnarWindowOperator(StreamOperator):
         self._fire_due()
 
     def finish(self) -> None:
-        # As window_time.py does it.
+        # As FiredByTimeOperator does it.
         if not self._in_event_time and self.spec.final_only:
             self._now = MAX_WATERMARK
             self._fire_due()

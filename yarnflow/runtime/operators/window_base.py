@@ -31,12 +31,11 @@ from yarnflow.runtime.checkpoint.handles import StateKind
 from yarnflow.runtime.network.elements import MAX_WATERMARK, MIN_WATERMARK
 from yarnflow.runtime.operators.base import OperatorContext
 from yarnflow.runtime.operators.isolation import own
-from yarnflow.runtime.operators.keyed import check_selector, shorten
-from yarnflow.runtime.operators.process import RESULTS, ProcessOperator
-from yarnflow.runtime.operators.user_functions import close_functions, open_functions
+from yarnflow.runtime.operators.keyed import check_selector
+from yarnflow.runtime.operators.process import RESULTS, KeyedFunctionOperator
+from yarnflow.runtime.operators.timestamps import missing_timestamp
 from yarnflow.runtime.operators.window_contents import contents_of
 from yarnflow.runtime.state.backend import KeyedStateBackend
-from yarnflow.runtime.state.factory import make_backend
 from yarnflow.runtime.state.restore import RestoredOperator
 from yarnflow.runtime.state.snapshot import TaskSnapshot
 
@@ -85,12 +84,11 @@ class WindowStates:
                 table.drop(window)
 
 
-class WindowingOperator(ProcessOperator):
+class WindowingOperator(KeyedFunctionOperator):
     """Base of operators on windows.
 
     Attributes:
         spec: what they do.
-        backend: all state.
         contents: how records are kept.
         windows: the state table with the contents of windows (or panes) by window.
         window_states: state of single windows for window functions and triggers.
@@ -100,19 +98,18 @@ class WindowingOperator(ProcessOperator):
     def __init__(self, operator: Operator, context: OperatorContext) -> None:
         spec = operator.spec
         assert isinstance(spec, WindowSpec)
-        super().__init__(operator, context, spec.window_function)
+        functions = [
+            function
+            for function in (spec.key, spec.reduce, spec.aggregate)
+            if not isinstance(function, (int, str, type(None)))
+        ]
+        super().__init__(operator, context, spec.window_function, functions)
         self.spec = spec
-        self.backend = make_backend(context, operator)
         self.contents = contents_of(operator.name, spec)
         self.windows = self.backend.table(CONTENTS)
         self.window_states = WindowStates(self.backend)
         self.in_event_time: bool = spec.assigner.is_event_time()
         self.lateness = spec.allowed_lateness if self.in_event_time else 0
-        self._user_functions = [
-            function
-            for function in (spec.key, spec.reduce, spec.aggregate)
-            if not isinstance(function, (int, str, type(None)))
-        ]
         self._context = WindowContext(self)
         self._call = None if spec.window_function is None else _caller(spec.window_function, self._context)
         self.has_clear = _overrides_clear(spec.window_function)
@@ -124,36 +121,30 @@ class WindowingOperator(ProcessOperator):
 
     def restore(self, restored: RestoredOperator) -> None:
         super().restore(restored)
-        self.backend.restore(restored)
         self.watermark = restored_watermark(restored)
 
     def open(self) -> None:
-        context: RuntimeContext = self.context.runtime_context
-        open_functions(self._user_functions, context)
+        context = self.context.runtime_context
         self._context.open(context)
         self._late_dropped = context.get_metrics_group().counter(LATE_METRIC)
-        if self.function is not None:
-            self.open_function(context.with_keyed_state(self.backend))
+        super().open()
+
+    def snapshot(self, snapshot: TaskSnapshot) -> None:
+        super().snapshot(snapshot)
+        snapshot.add_list(self.operator.operator_id, WATERMARK, [self.watermark], StateKind.UNION)
+
+    # -- records ---------------------------------------------------------------------------------------------
 
     def check_keys(self, records: list[Any]) -> None:
         """Look whether the first record of a batch belongs here."""
         if self.spec.key is not None:
             check_selector(self.operator.name, self.context, self.contents.key, records[0])
 
-    def close(self) -> None:
-        try:
-            close_functions([self.function, *self._user_functions])
-        finally:
-            self.backend.close()
-
-    def snapshot(self, snapshot: TaskSnapshot) -> None:
-        super().snapshot(snapshot)
-        operator_id = self.operator.operator_id
-        self.backend.snapshot(snapshot, operator_id)
-        snapshot.add_list(operator_id, WATERMARK, [self.watermark], StateKind.UNION)
-
-    def checkpoint_completed(self, checkpoint_id: int) -> None:
-        self.backend.checkpoint_completed(checkpoint_id)
+    def needs_time(self, batch: RowBatch) -> list[int]:
+        """The event times of a batch. Raises ProgramError when it has none."""
+        if batch.timestamps is None:
+            raise missing_timestamp(self.operator.name, batch.rows[0])
+        return batch.timestamps
 
     # -- time ------------------------------------------------------------------------------------------------
 
@@ -166,12 +157,6 @@ class WindowingOperator(ProcessOperator):
 
     def advance_event_time(self, timestamp: int) -> None:
         """Fire what is due. Results are emitted afterwards."""
-
-    def needs_time(self, batch: RowBatch) -> list[int]:
-        """The event times of a batch. Raises ProgramError when it has none."""
-        if batch.timestamps is None:
-            raise untimed(self.operator.name, batch.rows[0])
-        return batch.timestamps
 
     # -- late records ----------------------------------------------------------------------------------------
 
@@ -251,6 +236,51 @@ class WindowingOperator(ProcessOperator):
             self.hand_on(rows[start : start + RESULTS], times[start : start + RESULTS])
 
 
+class FiredByTimeOperator(WindowingOperator):
+    """Base of operators whose windows fire when time passes their ends, all by themselves.
+
+    Attributes:
+        now: all times up to here have passed: the watermark, or 1 ms before the time of the clock.
+    """
+
+    def __init__(self, operator: Operator, context: OperatorContext) -> None:
+        super().__init__(operator, context)
+        self.now = MIN_WATERMARK
+
+    def restore(self, restored: RestoredOperator) -> None:
+        super().restore(restored)
+        if self.in_event_time:
+            self.now = self.watermark
+
+    def fire_due(self) -> None:
+        """Fire the windows that have ended by `now`, in order of their ends, and drop those that have gone."""
+        raise NotImplementedError
+
+    def advance_event_time(self, timestamp: int) -> None:
+        if self.in_event_time:
+            self.now = timestamp
+            self.fire_due()
+
+    def advance_clock(self, now: int) -> None:
+        if not self.in_event_time:
+            self.read_clock()
+            self.emit_results()
+
+    def read_clock(self) -> int:
+        """Fire what is due by the clock; returns the time of records that come now."""
+        self.now = max(self.now, self.context.processing_time() - 1)
+        self.fire_due()
+        return self.now + 1
+
+    def finish(self) -> None:
+        # As in Flink: windows by the clock that have not ended give nothing when the input ends, except in BATCH
+        # mode, where all that comes out comes out at the end.
+        if not self.in_event_time and self.spec.final_only:
+            self.now = MAX_WATERMARK
+            self.fire_due()
+            self.emit_results()
+
+
 class WindowContext(ProcessWindowFunction.Context[Any], ProcessAllWindowFunction.Context[Any]):
     """The context of window functions, reused.
 
@@ -300,14 +330,6 @@ def restored_watermark(restored: RestoredOperator) -> int:
     """
     watermark: int = min(restored.items(WATERMARK, StateKind.UNION), default=MIN_WATERMARK)
     return MIN_WATERMARK if watermark == MAX_WATERMARK else watermark
-
-
-def untimed(name: str, record: Any) -> ProgramError:
-    """The error for a record without event time."""
-    return ProgramError(
-        f"'{name}' has windows in event time, and the record {shorten(record)} has no timestamp: call "
-        "assign_timestamps_and_watermarks() with a strategy that has a timestamp assigner before the windows"
-    )
 
 
 def _caller(function: Any, context: WindowContext) -> Call:

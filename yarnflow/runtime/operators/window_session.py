@@ -21,10 +21,9 @@ from yarnflow.functions.batch import Batch, RowBatch
 from yarnflow.functions.windows.time_windows import SessionWindows
 from yarnflow.functions.windows.window import TimeWindow
 from yarnflow.graph.operators import Operator
-from yarnflow.runtime.network.elements import MAX_WATERMARK, MIN_WATERMARK
 from yarnflow.runtime.operators.base import OperatorContext
 from yarnflow.runtime.operators.keyed import check_key
-from yarnflow.runtime.operators.window_base import WindowingOperator
+from yarnflow.runtime.operators.window_base import FiredByTimeOperator
 from yarnflow.runtime.operators.window_contents import MISSING
 from yarnflow.runtime.state.restore import RestoredOperator
 from yarnflow.runtime.state.snapshot import TaskSnapshot
@@ -37,11 +36,10 @@ CHECKS = "window-session-checks"
 Session = list[Any]
 
 
-class SessionOperator(WindowingOperator):
+class SessionOperator(FiredByTimeOperator):
     """Sessions in event or processing time, with the assigner's own trigger.
 
     Attributes:
-        now: all times up to here have passed: the watermark, or 1 ms before the time of the clock.
         sessions: lists of sessions by key.
         checks: when to look at the sessions of a key.
     """
@@ -50,7 +48,6 @@ class SessionOperator(WindowingOperator):
         super().__init__(operator, context)
         assert isinstance(self.spec.assigner, SessionWindows)
         self._assigner = self.spec.assigner
-        self.now = MIN_WATERMARK
         self.sessions: MutableMapping[Any, list[Session]] = self.backend.table(SESSIONS).of(None)
         self.checks = TimerQueue()
         self._late: list[tuple[Any, int]] = []
@@ -59,8 +56,6 @@ class SessionOperator(WindowingOperator):
         super().restore(restored)
         self.checks.restore(restored, CHECKS)
         self.sessions = self.backend.table(SESSIONS).of(None)
-        if self.in_event_time:
-            self.now = self.watermark
 
     def snapshot(self, snapshot: TaskSnapshot) -> None:
         super().snapshot(snapshot)
@@ -76,8 +71,7 @@ class SessionOperator(WindowingOperator):
         if self.in_event_time:
             times = self.needs_time(batch)
         else:
-            self._advance_clock()
-            times = [self.now + 1] * len(batch.rows)
+            times = [self.read_clock()] * len(batch.rows)
         self._take(batch.rows, times)
         if self._late:
             late, self._late = self._late, []
@@ -140,32 +134,11 @@ class SessionOperator(WindowingOperator):
 
     # -- time ------------------------------------------------------------------------------------------------
 
-    def advance_event_time(self, timestamp: int) -> None:
-        if self.in_event_time:
-            self.now = timestamp
-            self._fire_due()
-
     def next_timer(self) -> int | None:
         first = None if self.in_event_time else self.checks.first()
         return None if first is None else first + 1
 
-    def advance_clock(self, now: int) -> None:
-        if not self.in_event_time:
-            self._advance_clock()
-            self.emit_results()
-
-    def _advance_clock(self) -> None:
-        self.now = max(self.now, self.context.processing_time() - 1)
-        self._fire_due()
-
-    def finish(self) -> None:
-        # As window_time.py does it.
-        if not self.in_event_time and self.spec.final_only:
-            self.now = MAX_WATERMARK
-            self._fire_due()
-            self.emit_results()
-
-    def _fire_due(self) -> None:
+    def fire_due(self) -> None:
         get = self.sessions.get
         for check, key, _ in self.checks.due(self.now):
             # None when they have become part of others; seldom several, queued under the same time.

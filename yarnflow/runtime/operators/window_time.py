@@ -19,16 +19,15 @@ from yarnflow.functions.batch import Batch, RowBatch
 from yarnflow.functions.windows.time_windows import PanedWindows
 from yarnflow.functions.windows.window import TimeWindow
 from yarnflow.graph.operators import Operator
-from yarnflow.runtime.network.elements import MAX_WATERMARK, MIN_WATERMARK
 from yarnflow.runtime.operators.base import OperatorContext
-from yarnflow.runtime.operators.window_base import WindowingOperator
+from yarnflow.runtime.operators.window_base import FiredByTimeOperator
 from yarnflow.runtime.operators.window_contents import MISSING
 from yarnflow.runtime.state.restore import RestoredOperator
 
 State = MutableMapping[Any, Any]
 
 
-class TimeWindowsOperator(WindowingOperator):
+class TimeWindowsOperator(FiredByTimeOperator):
     """Keeps the contents of each window by itself. Windows are told by their starts."""
 
     def __init__(self, operator: Operator, context: OperatorContext) -> None:
@@ -37,8 +36,6 @@ class TimeWindowsOperator(WindowingOperator):
         assert isinstance(assigner, PanedWindows)
         self.size, self.slide = assigner.size, assigner.slide
         self.offset, self.pane = assigner.offset, assigner.pane
-        #: All times up to here have passed: the watermark, or 1 ms before the time of the clock.
-        self.now = MIN_WATERMARK
         #: Contents by start of the window (or pane, in window_sliding.py).
         self.open_states: dict[int, State] = {}
         #: Starts of windows that are to fire, and (for windows that stay) that are to go: heaps.
@@ -47,8 +44,6 @@ class TimeWindowsOperator(WindowingOperator):
 
     def restore(self, restored: RestoredOperator) -> None:
         super().restore(restored)
-        if self.in_event_time:
-            self.now = self.watermark
         for window in list(self.windows.namespaces()):
             self.reopen(window)
 
@@ -72,8 +67,7 @@ class TimeWindowsOperator(WindowingOperator):
             # Where each record gives a result at once, these must come in the order of the records.
             group = by_run if self.lateness and oldest <= self.now else by_pane
         else:
-            self._advance_clock()
-            times, group = [self.now + 1] * len(rows), by_pane
+            times, group = [self.read_clock()] * len(rows), by_pane
         for start, records in group(rows, times, self.offset, self.pane):
             self.take(start, records)
         self.emit_results()
@@ -128,35 +122,12 @@ class TimeWindowsOperator(WindowingOperator):
 
     # -- time ------------------------------------------------------------------------------------------------
 
-    def advance_event_time(self, timestamp: int) -> None:
-        if self.in_event_time:
-            self.now = timestamp
-            self.fire_due()
-
     def next_timer(self) -> int | None:
         if self.in_event_time or not self.to_fire:
             return None
         return self.to_fire[0] + self.size
 
-    def advance_clock(self, now: int) -> None:
-        if not self.in_event_time:
-            self._advance_clock()
-            self.emit_results()
-
-    def _advance_clock(self) -> None:
-        self.now = max(self.now, self.context.processing_time() - 1)
-        self.fire_due()
-
-    def finish(self) -> None:
-        # As in Flink: windows by the clock that have not ended give nothing when the input ends, except in BATCH
-        # mode, where all that comes out comes out at the end.
-        if not self.in_event_time and self.spec.final_only:
-            self.now = MAX_WATERMARK
-            self.fire_due()
-            self.emit_results()
-
     def fire_due(self) -> None:
-        """Fire the windows that have ended, in order of their ends, and drop those that have gone."""
         limit, size, lateness = self.now, self.size, self.lateness
         while self.to_fire and self.to_fire[0] + size - 1 <= limit:
             self.fire(heappop(self.to_fire))

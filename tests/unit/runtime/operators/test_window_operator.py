@@ -473,7 +473,7 @@ class ReturnsANumber(Apply):
 @pytest.mark.parametrize(
     ("changes", "times", "message"),
     [
-        ({}, None, "'Operator' has windows in event time, and the record 1 has no timestamp: call assign"),
+        ({}, None, "'Operator' works in event time, and the record 1 has no timestamp: say where"),
         ({"trigger": Wrong()}, [1, 2], "returned True: a trigger's methods return a TriggerResult"),
         ({"assigner": Shrinks(10)}, [21, 22], "which has ended already"),
         ({"aggregate": None, "window_function": ReturnsANumber()}, [1, 2], r"ReturnsANumber.apply\(\) returned 5"),
