@@ -10,7 +10,6 @@ from yarnflow.functions.checkpointed import (
     FunctionSnapshotContext,
 )
 from yarnflow.functions.keyed_adapters import users
-from yarnflow.runtime.operators.base import wall_clock
 from yarnflow.runtime.state.operator_state import HeapOperatorStateStore
 from yarnflow.runtime.state.restore import RestoredOperator
 from yarnflow.runtime.state.snapshot import TaskSnapshot
@@ -43,6 +42,6 @@ class FunctionState:
         """Let the function bring its state up to date, and add it to a checkpoint."""
         if self._function is not None:
             self._function.snapshot_state(
-                FunctionSnapshotContext(snapshot.checkpoint_id, wall_clock(), self.store)
+                FunctionSnapshotContext(snapshot.checkpoint_id, snapshot.timestamp, self.store)
             )
         self.store.snapshot(snapshot, operator_id)

@@ -80,12 +80,14 @@ class TaskSnapshot:
             have no directory.
         max_parallelism: number of key groups.
         key_groups: first and last group of this subtask.
+        timestamp: when the checkpoint was triggered, ms since the epoch.
     """
 
     checkpoint_id: int
     savepoint: bool
     max_parallelism: int
     key_groups: tuple[int, int]
+    timestamp: int = 0
     keyed: list[KeyedPart] = field(default_factory=list)
     lists: list[ListPart] = field(default_factory=list)
     files: list[FilesPart] = field(default_factory=list)

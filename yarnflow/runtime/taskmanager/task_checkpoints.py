@@ -331,7 +331,9 @@ class TaskCheckpoints:
         key_groups = groups.start, groups.stop - 1
         # Files of a database cannot travel inline.
         portable = barrier.savepoint or not barrier.directory
-        return TaskSnapshot(barrier.checkpoint_id, portable, deployment.max_parallelism, key_groups)
+        return TaskSnapshot(
+            barrier.checkpoint_id, portable, deployment.max_parallelism, key_groups, barrier.timestamp
+        )
 
     def _all_recorded(self, checkpoint_id: int) -> None:
         """The barrier of an unaligned checkpoint has come on all channels."""

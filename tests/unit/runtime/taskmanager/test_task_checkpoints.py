@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from tests.unit.runtime.taskmanager.probe import ProbeOperator, ProbeSpec, feed, make_probe, write
 from tests.unit.runtime.taskmanager.slot import ListSource, Slot, chain
 from tests.unit.runtime.taskmanager.test_task_time import events, reader, step, taken
+from yarnflow.functions.checkpointed import CheckpointedFunction, FunctionSnapshotContext
 from yarnflow.graph.job_graph import Partitioning
 from yarnflow.graph.operators import ChainOutput, SourceSpec
 from yarnflow.runtime.checkpoint.handles import CheckpointPlan, OperatorRestore, TaskRestore
@@ -20,6 +22,7 @@ from yarnflow.runtime.network.elements import (
     EndOfData,
     Watermark,
 )
+from yarnflow.runtime.operators.checkpointed import FunctionState
 from yarnflow.runtime.rpc.checkpoint_messages import (
     CheckpointAborted,
     CheckpointAcknowledged,
@@ -364,3 +367,23 @@ def test_an_abort_releases_blocked_channels(slot: Slot) -> None:
     task.receive(CheckpointAborted("t", 1, "for a test"))
     step(task)
     assert events("p", "rows") == [("rows", [1])]
+
+
+def test_snapshots_know_when_they_were_triggered(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = source(slot, [1])
+    seen: list[int] = []
+
+    class Noting(CheckpointedFunction):
+        def initialize_state(self, context: Any) -> None:
+            """Nothing to begin with."""
+
+        def snapshot_state(self, context: FunctionSnapshotContext) -> None:
+            seen.append(context.get_checkpoint_timestamp())
+
+    state = FunctionState(Noting())
+    state.open()
+    monkeypatch.setattr(
+        ProbeOperator, "snapshot", lambda self, snapshot: state.snapshot(snapshot, self.operator.operator_id)
+    )
+    task.receive(replace(trigger(1), timestamp=1234))
+    assert seen == [1234]
