@@ -57,6 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "security",
         "session",
         "standalone",
+        "state_reader",
         "web",
     },
 }
