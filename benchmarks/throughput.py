@@ -77,6 +77,10 @@ CASES = (
     Case("W4 sliding, yarnflow", "yarnflow", "W4S", 1, (0.5, 3), "numbers"),
     Case("W4 sliding, Flink Java", "flink", "W4S", 1, (0.1, 0.5), "numbers"),
     Case("W4 sliding, yarnflow columns", "yarnflow", "W4SC", 1, (1, 10), "numbers"),
+    Case("W5 plain Python", "python", "W5", 1, (0.5, 3), "numbers"),
+    Case("W5 yarnflow", "yarnflow", "W5", 1, (0.5, 3), "numbers"),
+    Case("W6 plain Python", "python", "W6", 1, (0.5, 3), "numbers"),
+    Case("W6 yarnflow", "yarnflow", "W6", 1, (0.5, 3), "numbers"),
     Case("Parquet, final sums", "yarnflow", "PARQUET_BATCH", 1, (10, 60), "parquet"),
     Case("Parquet, every update", "yarnflow", "PARQUET", 1, (10, 60), "parquet"),
 )

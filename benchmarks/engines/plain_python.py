@@ -1,10 +1,10 @@
-"""The bar: a plain Python loop that calls the same lambdas. W1 to W4; W4O is W4 with times out of order."""
+"""The bar: a plain Python loop that calls the same lambdas. W1 to W6; W4O is W4 with times out of order."""
 
 from __future__ import annotations
 
 from _measure import arguments, timed_runs, words_of
 
-options = arguments(("W1", "W2", "W3", "W4", "W4O"))
+options = arguments(("W1", "W2", "W3", "W4", "W4O", "W5", "W6"))
 
 
 def w1(size: str) -> int:
@@ -77,5 +77,44 @@ def w4(size: str) -> int:
     return int(size)
 
 
-runs = {"W1": w1, "W2": w2, "W3": w3, "W4": w4, "W4O": w4}
+def w5(size: str) -> int:
+    """Sequence -> time -> key -> a count per session; a session has 10 records, and then the key pauses."""
+    pair = lambda x: (x % 1000, x + x // 10_000 * 9000)  # noqa: E731
+    key, time, add = (lambda pair: pair[0]), (lambda pair: pair[1]), (lambda value, count: count + 1)
+    sessions: dict[int, list[int]] = {}
+    results = 0
+    for number in range(int(size)):
+        record = pair(number)
+        selected, at = key(record), time(record)
+        known = sessions.get(selected)
+        if known is None or at > known[0]:
+            results += known is not None
+            known = sessions[selected] = [0, 0]
+        known[0] = at + 2000
+        known[1] = add(record, known[1])
+    return int(size)
+
+
+def w6(size: str) -> int:
+    """Sequence -> key -> the sum of each 100 records."""
+    pair, key = (lambda x: (x % 1000, x)), (lambda pair: pair[0])
+    add = lambda left, right: (left[0], left[1] + right[1])  # noqa: E731
+    windows: dict[int, list[object]] = {}
+    results = 0
+    for number in range(int(size)):
+        record = pair(number)
+        selected = key(record)
+        known = windows.get(selected)
+        if known is None:
+            windows[selected] = [1, record]
+            continue
+        known[0] += 1
+        known[1] = add(known[1], record)
+        if known[0] == 100:
+            results += 1
+            del windows[selected]
+    return int(size)
+
+
+runs = {"W1": w1, "W2": w2, "W3": w3, "W4": w4, "W4O": w4, "W5": w5, "W6": w6}
 timed_runs(options, runs[options.workload])

@@ -1,4 +1,4 @@
-"""yarnflow, on its MiniCluster. W1 to W4 with Python functions; W1C to W4C and PARQUET on columns. W4O is W4 with
+"""yarnflow, on its MiniCluster. W1 to W6 with Python functions; W1C to W4C and PARQUET on columns. W4O is W4 with
 times out of order, W4S with sliding windows."""
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from yarnflow.datastream.connectors.parquet import ParquetSource
 from yarnflow.datastream.expressions import col, count
 from yarnflow.datastream.functions import AggregateFunction, KeyedProcessFunction, RuntimeContext
 from yarnflow.datastream.state import ValueStateDescriptor
-from yarnflow.datastream.window import SlidingEventTimeWindows, TumblingEventTimeWindows
+from yarnflow.datastream.window import EventTimeSessionWindows, SlidingEventTimeWindows, TumblingEventTimeWindows
 
 W4 = ("W4", "W4O", "W4S", "W4C", "W4OC", "W4SC")
-options = arguments(("W1", "W1C", "W2", "W2C", "W3", "W3C", *W4, "PARQUET", "PARQUET_BATCH"))
+options = arguments(("W1", "W1C", "W2", "W2C", "W3", "W3C", *W4, "W5", "W6", "PARQUET", "PARQUET_BATCH"))
 env = StreamExecutionEnvironment.get_execution_environment()
 env.set_parallelism(options.slots)
 
@@ -161,6 +161,30 @@ def w4(size: str) -> int:
     return int(size)
 
 
+def w5(size: str) -> int:
+    """Sequence -> event time -> key_by -> sessions -> count. Each of 1,000 keys has a record per second, and after
+    ten of them a pause of 10 s."""
+    strategy = WatermarkStrategy.for_monotonous_timestamps().with_timestamp_assigner(Second())
+    pairs = numbers(int(size)).map(lambda x: (x % 1000, x + x // 10_000 * 9000))
+    sessions = (
+        pairs.assign_timestamps_and_watermarks(strategy)
+        .key_by(lambda pair: pair[0])
+        .window(EventTimeSessionWindows.with_gap(Time.seconds(2)))
+    )
+    sessions.aggregate(CountRecords()).sink_to(DiscardingSink())
+    env.execute("W5")
+    return int(size)
+
+
+def w6(size: str) -> int:
+    """Sequence -> key_by -> count windows of 100 records -> sum."""
+    pairs = numbers(int(size)).map(lambda x: (x % 1000, x))
+    windows = pairs.key_by(lambda pair: pair[0]).count_window(100)
+    windows.reduce(lambda left, right: (left[0], left[1] + right[1])).sink_to(DiscardingSink())
+    env.execute("W6")
+    return int(size)
+
+
 def parquet(size: str) -> int:
     """Parquet -> filter -> key_by field -> sum."""
     import pyarrow.parquet as pq
@@ -188,6 +212,8 @@ runs = {
     "W3": w3,
     "W3C": w3_columns,
     **dict.fromkeys(W4, w4),
+    "W5": w5,
+    "W6": w6,
     "PARQUET": parquet,
     "PARQUET_BATCH": parquet,
 }
