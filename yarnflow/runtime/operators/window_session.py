@@ -165,4 +165,5 @@ class SessionOperator(FiredByTimeOperator):
             state[key] = sessions
         else:
             del state[key]
-        self.clear_key(TimeWindow(start, end), key)
+        if self.has_clear:
+            self.clear_key(TimeWindow(start, end), key)
