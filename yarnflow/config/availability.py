@@ -17,7 +17,7 @@ class HighAvailabilityMode(Enum):
 
 
 class HighAvailabilityOptions:
-    """Surviving the loss of the JobManager. Read and checked; this version does not replace it yet."""
+    """Surviving the loss of the JobManager. Read and checked; this version does not replace it."""
 
     MODE = Option(
         "high-availability.type",

@@ -45,13 +45,6 @@ AREAS: tuple[tuple[str, type], ...] = (
     ("Security", SecurityOptions),
 )
 
-#: Areas that are checked and that no code acts on yet. Whoever makes one work takes it out, and rewords its class.
-NOT_ACTED_ON: tuple[type, ...] = (
-    HighAvailabilityOptions,
-    SecurityOptions,
-)
-
-
 def options_of(area: type) -> list[Option[Any] | OptionPrefix]:
     """The options an area declares, in the order they are written."""
     return [value for value in vars(area).values() if isinstance(value, Option | OptionPrefix)]
@@ -65,3 +58,34 @@ def declared_options() -> list[Option[Any]]:
 def declared_prefixes() -> list[OptionPrefix]:
     """Every family of keys of every area."""
     return [option for _, area in AREAS for option in options_of(area) if isinstance(option, OptionPrefix)]
+
+
+#: Options that are checked and that no code acts on yet. Whoever makes one work takes it out.
+NOT_ACTED_ON: tuple[Option[Any], ...] = (
+    *(
+        option
+        for area in (HighAvailabilityOptions, SecurityOptions)
+        for option in options_of(area)
+        if isinstance(option, Option)
+    ),
+    ClientOptions.HEARTBEAT_INTERVAL,
+    ClientOptions.HEARTBEAT_TIMEOUT,
+    ClientOptions.RETRY_PERIOD,
+    CoreOptions.DEFAULT_FILESYSTEM,
+    NetworkOptions.BUFFERS_PER_CHANNEL,
+    NetworkOptions.FLOATING_BUFFERS_PER_GATE,
+    NetworkOptions.REQUEST_BACKOFF_INITIAL,
+    NetworkOptions.REQUEST_BACKOFF_MAX,
+    ResourceManagerOptions.PREVIOUS_WORKER_RECOVERY_TIMEOUT,
+    RestOptions.CANCEL_ENABLED,
+    RestOptions.REFRESH_INTERVAL,
+    RestOptions.RETRY_DELAY,
+    RestOptions.RETRY_MAX_ATTEMPTS,
+    RestOptions.SERVER_MAX_CONTENT_LENGTH,
+    RestOptions.SUBMIT_ENABLED,
+    TaskManagerOptions.CANCELLATION_INTERVAL,
+    TaskManagerOptions.SLOT_TIMEOUT,
+    YarnOptions.ATTEMPT_FAILURES_VALIDITY_INTERVAL,
+    YarnOptions.BACKEND,
+    YarnOptions.HEARTBEAT_INTERVAL,
+)

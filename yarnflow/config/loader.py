@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from yarnflow.config.catalog import NOT_ACTED_ON, declared_options, declared_prefixes, options_of
+from yarnflow.config.catalog import NOT_ACTED_ON, declared_options, declared_prefixes
 from yarnflow.config.configuration import Configuration
 from yarnflow.config.option import Option
 from yarnflow.config.values import LIST, MAP
@@ -250,9 +250,7 @@ def _canonical(layer: Entries) -> Entries:
 def _check(entries: Entries) -> None:
     by_key = _by_key()
     prefixes = tuple(prefix.prefix for prefix in declared_prefixes())
-    planned = {
-        option.key for area in NOT_ACTED_ON for option in options_of(area) if isinstance(option, Option)
-    }
+    planned = {option.key for option in NOT_ACTED_ON}
     without_effect: list[str] = []
     not_acted_on: list[str] = []
     for key, (text, origin) in entries.items():

@@ -11,7 +11,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from yarnflow.config.catalog import AREAS, options_of
+from yarnflow.config.catalog import AREAS, NOT_ACTED_ON, options_of
 from yarnflow.config.option import Option, OptionPrefix
 from yarnflow.config.without_effect import WITHOUT_EFFECT
 
@@ -67,7 +67,7 @@ def render_file() -> str:
     for title, area in AREAS:
         lines += ["", "#" * 110, f"# {title}", "#" * 110]
         for option in options_of(area):
-            lines += ["", *_comment(_plain(option.doc))]
+            lines += ["", *_comment(_plain(_doc(option)))]
             if isinstance(option, OptionPrefix):
                 lines.append(f"# {option.prefix}{option.placeholder}: value")
             elif option.shown is not None:
@@ -102,7 +102,7 @@ def render_page() -> str:
 def _row(option: Option[Any] | OptionPrefix) -> str:
     if isinstance(option, OptionPrefix):
         return f"| `{option.prefix}{option.placeholder}` | | String | {_cell(option.doc)} |"
-    doc = option.doc
+    doc = _doc(option)
     if option.choices or option.type.name == "Enum":
         doc += f" {option.accepts[0].upper()}{option.accepts[1:]}."
     elif option.minimum is not None:
@@ -111,6 +111,10 @@ def _row(option: Option[Any] | OptionPrefix) -> str:
         doc += f" Also read from {', '.join(f'`{key}`' for key in option.fallback)}."
     default = f"`{_default(option)}`" if _default(option) else ""
     return f"| `{option.key}` | {default} | {option.type.name} | {_cell(doc)} |"
+
+
+def _doc(option: Option[Any] | OptionPrefix) -> str:
+    return f"{option.doc} Not acted on in this version." if option in NOT_ACTED_ON else option.doc
 
 
 def _default(option: Option[Any]) -> str:

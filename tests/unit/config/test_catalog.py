@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import yarnflow
 from yarnflow.config import render
-from yarnflow.config.catalog import AREAS, declared_options, declared_prefixes, options_of
+from yarnflow.config.catalog import AREAS, NOT_ACTED_ON, declared_options, declared_prefixes, options_of
 from yarnflow.config.core import CoreOptions
 from yarnflow.config.loader import read_file
 from yarnflow.config.option import Option, is_secret
@@ -47,6 +49,18 @@ def test_areas_say_what_they_are() -> None:
         assert area.__doc__, title
         assert options_of(area), title
     assert declared_prefixes()
+
+
+def test_every_option_is_read_somewhere_or_said_not_to_be() -> None:
+    package = Path(yarnflow.__file__).parent
+    code = "\n".join(path.read_text() for path in package.rglob("*.py") if path.parent.name != "config")
+    read = set(re.findall(r"(?<=\.)[A-Z][A-Z0-9_]+\b", code))
+    assert [
+        f"{area.__name__}.{name}"
+        for _, area in AREAS
+        for name, option in vars(area).items()
+        if isinstance(option, Option) and option not in NOT_ACTED_ON and name not in read
+    ] == []
 
 
 def test_prefixes_without_effect_hide_no_typo_of_an_area_we_read() -> None:
