@@ -11,7 +11,13 @@ from dataclasses import replace
 from yarnflow.errors import RestoreError
 from yarnflow.graph.job_graph import JobGraph, JobVertex
 from yarnflow.graph.key_groups import default_max_parallelism, key_groups_of
-from yarnflow.runtime.checkpoint.handles import OperatorRestore, OperatorState, StateKind, TaskRestore
+from yarnflow.runtime.checkpoint.handles import (
+    EVENT_TIME,
+    OperatorRestore,
+    OperatorState,
+    StateKind,
+    TaskRestore,
+)
 from yarnflow.runtime.checkpoint.metadata import CompletedCheckpoint, OperatorCheckpoint
 
 _BY_KEY_GROUP = (StateKind.KEYED, StateKind.TIMERS)
@@ -36,7 +42,7 @@ def fit_job(job: JobGraph, checkpoint: CompletedCheckpoint, ignore_unclaimed: bo
 
 def _check_unclaimed(job: JobGraph, checkpoint: CompletedCheckpoint, ignore_unclaimed: bool) -> None:
     known = {info.operator_id for vertex in job.vertices for info in vertex.operators}
-    stateful = [operator for operator in checkpoint.operators if operator.subtasks]
+    stateful = [operator for operator in checkpoint.operators if _would_be_missed(operator)]
     unclaimed = [operator for operator in stateful if operator.operator_id not in known]
     if not unclaimed or ignore_unclaimed:
         return
@@ -50,6 +56,13 @@ def _check_unclaimed(job: JobGraph, checkpoint: CompletedCheckpoint, ignore_uncl
         f"the {checkpoint.shown} holds state of operators that the job {job.name!r} does not have: {names}. Give "
         "operators the uids they had, or start without that state: -n (--allowNonRestoredState), "
         "execution.state-recovery.ignore-unclaimed-state"
+    )
+
+
+def _would_be_missed(operator: OperatorCheckpoint) -> bool:
+    return any(
+        state.files or any(block.name != EVENT_TIME for block in state.blocks)
+        for state in operator.subtasks.values()
     )
 
 

@@ -33,6 +33,11 @@ class StateKind(Enum):
     CHANNEL = "channel"
 
 
+#: The state of watermark strategies in the middle of a stream. An operator that has nothing else may leave the
+#: program: the next strategy makes event time anew.
+EVENT_TIME = "assigned-event-time"
+
+
 @dataclass(frozen=True)
 class StateBlock:
     """One named state of one operator and subtask.

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import logging
 from array import array
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from yarnflow.common.watermark_strategy import TimestampColumn, milliseconds
 from yarnflow.errors import ProgramError
 from yarnflow.functions.batch import Batch, ColumnBatch
 from yarnflow.functions.expressions import VALUE_COLUMN, Expression
 from yarnflow.graph.operators import Operator, TimestampsSpec
+from yarnflow.runtime.checkpoint.handles import EVENT_TIME, StateKind
 from yarnflow.runtime.network.elements import MAX_WATERMARK, MIN_WATERMARK
 from yarnflow.runtime.operators.base import OperatorContext, StreamOperator, as_rows
 from yarnflow.runtime.operators.keyed import shorten
 from yarnflow.runtime.operators.watermarks import EventTime
+
+if TYPE_CHECKING:
+    from yarnflow.runtime.state.restore import RestoredOperator
+    from yarnflow.runtime.state.snapshot import TaskSnapshot
 
 log = logging.getLogger(__name__)
 
 
 class TimestampsOperator(StreamOperator):
     """Gives each record the time that the strategy's assigner reads, and makes watermarks. Those from before are
-    dropped, and so is idleness, as in Flink: only the end of event time is passed on."""
+    dropped, and so is idleness, as in Flink: only the end of event time is passed on.
+
+    Unlike Flink's it stores how far event time was, per subtask: the watermark, and whether it was idle."""
 
     def __init__(self, operator: Operator, context: OperatorContext) -> None:
         super().__init__(operator, context)
@@ -31,9 +38,19 @@ class TimestampsOperator(StreamOperator):
         self._assigner = assigner_of(spec.watermarks)
         self.columnar = keeps_columns(self._assigner)
         self._time = EventTime(spec.watermarks, self, final_only=spec.final_only)
-        self._input = self._time.add("")
+        self._restored = MIN_WATERMARK
+        self._input: Any = None
+
+    def restore(self, restored: RestoredOperator) -> None:
+        self._restored = _common(restored.items(EVENT_TIME, StateKind.UNION))
+
+    def snapshot(self, snapshot: TaskSnapshot) -> None:
+        time = self._time
+        reached = MAX_WATERMARK if time.combined == MAX_WATERMARK else self._input.watermark
+        snapshot.add_list(self.operator.operator_id, EVENT_TIME, [(reached, time.idle)], StateKind.UNION)
 
     def open(self) -> None:
+        self._input = self._time.add("", self._restored)
         if getattr(self._strategy, "alignment", None) is not None:
             log.warning(
                 "%s: watermark alignment has no effect in the middle of a stream: give the strategy to "
@@ -60,6 +77,15 @@ class TimestampsOperator(StreamOperator):
 
     def advance_clock(self, now: int) -> None:
         self._time.advance(now)
+
+
+def _common(reached: list[tuple[int, bool]]) -> int:
+    """Event time that all subtasks start from: what operators behind them knew, the minimum over those that were
+    not idle. Subtasks may get one another's records now, so none of them starts from more. Those that were at the
+    end of their input hold nothing back; when all were, event time begins anew."""
+    known = [each for each in reached if each[0] != MAX_WATERMARK]
+    active = [watermark for watermark, idle in known if not idle]
+    return min(active or [watermark for watermark, _ in known], default=MIN_WATERMARK)
 
 
 def assigner_of(watermarks: Any) -> Any:

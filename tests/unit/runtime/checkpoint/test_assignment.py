@@ -13,7 +13,7 @@ from yarnflow.errors import RestoreError
 from yarnflow.graph.job_graph import JobGraph
 from yarnflow.graph.key_groups import key_groups_of
 from yarnflow.runtime.checkpoint.assignment import files_of, fit_job, task_restore
-from yarnflow.runtime.checkpoint.handles import OperatorState, StateKind
+from yarnflow.runtime.checkpoint.handles import EVENT_TIME, OperatorState, StateKind
 from yarnflow.runtime.checkpoint.metadata import OperatorCheckpoint
 
 
@@ -75,6 +75,12 @@ def test_an_operator_that_ended_without_state_is_known_all_the_same():
     restore = task_restore(stored, vertex("s", "new", parallelism=3), 0)
     assert restore.operators["s"].states == {}
     assert restore.ended is False
+
+
+def test_a_watermark_strategy_may_leave_the_program():
+    state = OperatorState("w", (block(EVENT_TIME, StateKind.UNION),))
+    strategy = OperatorCheckpoint("w", None, "op w", "v", 1, 128, {0: state})
+    fit_job(job(vertex("k", parallelism=1)), checkpoint(keyed_operator("k", 1), strategy), False)
 
 
 def test_unclaimed_state_is_refused_with_names_and_a_way_out():
