@@ -95,6 +95,8 @@ class Worker:
             self._exchange, self.send, worker_log.tail, clock, wall_clock, self._waker.wake, self._when_readable
         )
         self._tasks: dict[str, Task] = {}
+        #: Tasks have ended since the last collection of all garbage.
+        self._garbage = False
         self._running: list[Task] = []
         self._job_config = Configuration(setup.config)
         self._buffer_timeout: float | None = None
@@ -186,6 +188,8 @@ class Worker:
             task.tick(now)
         if any(task.state.terminal for task in self._running):
             self._running = [task for task in self._running if not task.state.terminal]
+            self._tasks = {task.deployment.execution_id: task for task in self._running}
+            self._garbage = True
         if now >= self._next_report:
             self._next_report = now + REPORT
             self._exchange.tick(now)
@@ -239,6 +243,11 @@ class Worker:
         self._buffer_timeout = config[ExecutionOptions.BUFFER_TIMEOUT].total_seconds() if enabled else None
 
     def _deploy(self, message: DeployTask) -> None:
+        if self._garbage:
+            # An attempt that was here before has been frozen, too, and is not small: its timers, for example.
+            self._garbage = False
+            gc.unfreeze()
+            gc.collect()
         config = Configuration(message.deployment.config)
         task = Task(message.deployment, self._services, config[ProgramOptions.GLOBAL_JOB_PARAMETERS])
         self._tasks[message.deployment.execution_id] = task
@@ -277,10 +286,12 @@ def _ports(text: str) -> range:
 
 
 def main() -> None:
-    """Run a worker on the socket given by --fd; see parent_death.py for --die-with-parent."""
+    """Run a worker on the socket given by --fd; see parent_death.py for --die-with-parent, spare_workers.py for
+    --warm."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--die-with-parent", action="store_true")
+    parser.add_argument("--warm", action="store_true")
     arguments = parser.parse_args()
     if arguments.die_with_parent:
         die_with_parent()
@@ -292,6 +303,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.set_threshold(GC_THRESHOLD, 20, 20)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    if arguments.warm:
+        importlib.import_module("yarnflow.runtime.state.background")
     setup = pipe.recv()
     worker_log = WorkerLog()
     worker_log.install(setup.config.get(CoreOptions.LOG_LEVEL.key, "INFO"))

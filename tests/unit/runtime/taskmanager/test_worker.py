@@ -205,6 +205,31 @@ def test_an_idle_worker_sleeps_reports_and_cancels(start: Callable[..., WorkerPr
     worker.until(lambda: worker.state("endless") is ExecutionState.CANCELED)
 
 
+class Mourned:
+    """Makes a file when it is forgotten."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __del__(self) -> None:
+        Path(self.path).touch()
+
+    def map(self, value: Any) -> Any:
+        return value
+
+
+def test_a_worker_forgets_the_attempts_that_have_ended(start: Callable[..., WorkerProcess]) -> None:
+    worker = start()
+    paths = [worker.directory / f"forgotten-{attempt}" for attempt in range(4)]
+    for attempt, path in enumerate(paths):
+        worker.deploy(f"t{attempt}", chain(SourceSpec(Endless()), MapSpec(Mourned(str(path)))))
+        path.unlink(missing_ok=True)  # the one that was made here
+        worker.until(lambda name=f"t{attempt}": worker.state(name) is ExecutionState.RUNNING)  # type: ignore[misc]
+        worker.send(CancelTask(f"t{attempt}"))
+        worker.until(lambda name=f"t{attempt}": worker.state(name) is ExecutionState.CANCELED)  # type: ignore[misc]
+    worker.until(lambda: all(path.exists() for path in paths[:2]))
+
+
 def test_a_worker_ends_when_its_supervisor_is_gone(start: Callable[..., WorkerProcess]) -> None:
     worker = start()
     worker.deploy("endless", chain(SourceSpec(Endless())))
