@@ -17,9 +17,6 @@ from typing import Any
 
 from yarnflow.errors import JobSubmissionError
 
-#: Flink's default number of key groups when the user sets no maximum parallelism.
-DEFAULT_MAX_PARALLELISM = 128
-
 
 class Partitioning(Enum):
     """How records of an edge choose the consumer subtask."""

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from yarnflow.config import Configuration
 from yarnflow.config.core import ClientOptions
 from yarnflow.config.jobmanager import RestOptions
-from yarnflow.config.yarn import YarnOptions
 from yarnflow.errors import (
     ApplicationNotFoundError,
     ClusterError,
@@ -203,8 +202,3 @@ def ended_message(report: ApplicationReport) -> str:
         f"{report.final_status}"
     )
     return f"{text}. YARN says: {report.diagnostics}" if report.diagnostics else text
-
-
-def application_id_of(config: Configuration) -> str | None:
-    """The application that options name."""
-    return config[YarnOptions.APPLICATION_ID]

@@ -277,7 +277,7 @@ class ResourceManager:
         self._sessions[info.taskmanager_id] = session
         if before is not None and before is not session:
             self._hang_up(before, "the same TaskManager connected anew")
-        session.connection.send(Registered(self._heartbeat.interval, self._heartbeat.timeout))
+        session.connection.send(Registered(self._heartbeat.timeout))
         self._mailbox.post(TaskManagerRegistered(info))
 
     def _hang_up(self, session: _TaskManagerSession, reason: str) -> None:

@@ -177,9 +177,8 @@ class RegisterTaskManager(Message):
 
 @dataclass(frozen=True)
 class Registered(Message):
-    """Accepted. Intervals in seconds."""
+    """Accepted. The TaskManager gives its JobManager up after `heartbeat_timeout` seconds of silence."""
 
-    heartbeat_interval: float
     heartbeat_timeout: float
 
 
