@@ -76,6 +76,25 @@ class MemoryRestore(RestoredOperator):
         return items if kind is StateKind.UNION else items[self.subtask_index :: self.parallelism]
 
 
+def operator_context(
+    subtask: int = 0, parallelism: int = 1, config: dict[str, str] | None = None, **services: Any
+) -> OperatorContext:
+    """Where an operator runs in a test. Messages go nowhere, unless `services` (fields of OperatorContext) say."""
+    services.setdefault("send", lambda message: None)
+    return OperatorContext(
+        job_id="0" * 32,
+        task_name="task",
+        execution_id="execution",
+        subtask_index=subtask,
+        parallelism=parallelism,
+        max_parallelism=MAX_PARALLELISM,
+        attempt=0,
+        config=config or {},
+        runtime_context=RuntimeContext("task", parallelism, MAX_PARALLELISM, subtask, 0),
+        **services,
+    )
+
+
 class Harness:
     """One operator.
 
@@ -106,11 +125,7 @@ class Harness:
         self.now = 0
         self.out: list[Any] = []
         self.side: dict[str, list[Any]] = {}
-        runtime = RuntimeContext("task", parallelism, MAX_PARALLELISM, subtask, 0)
-        context = OperatorContext(
-            "0" * 32, "task", "execution", subtask, parallelism, MAX_PARALLELISM, 0, config or {}, runtime,
-            lambda message: None, lambda: self.now,
-        )  # fmt: skip
+        context = operator_context(subtask, parallelism, config, processing_time=lambda: self.now)
         self._where = (subtask, parallelism)
         self.operator = make_operator(Operator("0" * 32, "Operator", spec, output_type), context)
         self.operator.emit = self._emit

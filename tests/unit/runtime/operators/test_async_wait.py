@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.runtime.operators.harness import operator_context
 from yarnflow.errors import ProgramError
 from yarnflow.functions.async_functions import AsyncFunction
 from yarnflow.functions.async_retry import (
@@ -25,7 +26,6 @@ from yarnflow.graph.operators import AsyncSpec, Operator
 from yarnflow.runtime.operators import async_calls
 from yarnflow.runtime.operators.async_queue import Call, OrderedQueue, UnorderedQueue
 from yarnflow.runtime.operators.async_wait import IN_FLIGHT, AsyncWaitOperator
-from yarnflow.runtime.operators.base import OperatorContext
 from yarnflow.runtime.state.restore import RestoredOperator
 from yarnflow.runtime.state.snapshot import TaskSnapshot
 from yarnflow.runtime.taskmanager.failures import describe
@@ -41,10 +41,7 @@ class Running:
         given = {"timeout": 0, "capacity": 100, "ordered": True, "retry": None, **settings}
         self.calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self.wake_ups = 0
-        context = OperatorContext(
-            *("0" * 32, "t", "e", 0, 1, 128, 0, {}, RuntimeContext("t", 1, 128, 0, 0), lambda message: None),
-            call_soon=self.calls.put,
-        )
+        context = operator_context(call_soon=self.calls.put)
         self.operator = AsyncWaitOperator(Operator("0" * 32, "ask", AsyncSpec(function, **given)), context)
         self.out: list[Any] = []
         self.operator.emit = self._emit

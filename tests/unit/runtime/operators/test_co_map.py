@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.unit.runtime.operators.harness import operator_context
 from yarnflow.functions.batch import RowBatch
-from yarnflow.functions.runtime_context import RuntimeContext
 from yarnflow.functions.user_functions import CoFlatMapFunction, CoMapFunction
 from yarnflow.graph.operators import CoFlatMapSpec, CoMapSpec, Operator, OperatorSpec
-from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
+from yarnflow.runtime.operators.base import StreamOperator
 from yarnflow.runtime.operators.registry import make_operator
 
 
@@ -29,10 +29,7 @@ class BothFlat(CoFlatMapFunction):
 
 
 def make(spec: OperatorSpec) -> tuple[StreamOperator, list[Any]]:
-    context = OperatorContext(
-        "0" * 32, "t", "e", 0, 1, 128, 0, {}, RuntimeContext("t", 1, 128, 0, 0), lambda message: None
-    )
-    operator = make_operator(Operator("0" * 32, "Co", spec), context)
+    operator = make_operator(Operator("0" * 32, "Co", spec), operator_context())
     out: list[Any] = []
     operator.emit = lambda batch: out.append((batch.rows, batch.timestamps))  # type: ignore[union-attr]
     operator.open()

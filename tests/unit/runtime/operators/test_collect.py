@@ -5,10 +5,9 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
+from tests.unit.runtime.operators.harness import operator_context
 from yarnflow.functions.batch import RowBatch
-from yarnflow.functions.runtime_context import RuntimeContext
 from yarnflow.graph.operators import CollectSpec, Operator
-from yarnflow.runtime.operators.base import OperatorContext
 from yarnflow.runtime.operators.collect import (
     FIRST_RECORDS,
     LATENCY,
@@ -29,7 +28,7 @@ class Clock:
 
 def make() -> tuple[CollectOperator, list[Any], Clock]:
     sent: list[Any] = []
-    context = OperatorContext("0" * 32, "t", "e", 0, 1, 128, 0, {}, RuntimeContext("t", 1, 128, 0, 0), sent.append)
+    context = operator_context(send=sent.append)
     clock = Clock()
     return CollectOperator(Operator("0" * 32, "Collect", CollectSpec("c")), context, clock), sent, clock
 

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.runtime.operators.harness import operator_context
 from yarnflow.common.types import Row
 from yarnflow.errors import ProgramError
 from yarnflow.functions.batch import Batch, RowBatch
 from yarnflow.functions.runtime_context import RuntimeContext
 from yarnflow.functions.user_functions import KeySelector, ReduceFunction
 from yarnflow.graph.operators import AggregateSpec, Operator, OperatorSpec, ReduceSpec
-from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
+from yarnflow.runtime.operators.base import StreamOperator
 from yarnflow.runtime.operators.reduce import FINAL_BATCH, aggregator
 from yarnflow.runtime.operators.registry import make_operator
 
@@ -23,10 +24,7 @@ Pair = namedtuple("Pair", ["key", "value"])
 
 
 def make(spec: OperatorSpec) -> tuple[StreamOperator, list[RowBatch]]:
-    context = OperatorContext(
-        "0" * 32, "task", "execution", 0, 1, 128, 0, {}, RuntimeContext("task", 1, 128, 0, 0), lambda message: None
-    )
-    operator = make_operator(Operator("0" * 32, "Reduce", spec), context)
+    operator = make_operator(Operator("0" * 32, "Reduce", spec), operator_context())
     out: list[RowBatch] = []
 
     def emit(batch: Batch) -> None:

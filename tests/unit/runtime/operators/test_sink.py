@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
+from tests.unit.runtime.operators.harness import operator_context
 from yarnflow.errors import ProgramError, YarnflowError
 from yarnflow.functions.batch import Batch, RowBatch
-from yarnflow.functions.runtime_context import RuntimeContext
 from yarnflow.functions.sink import Committer, Sink, SinkWriter, WriterContext
 from yarnflow.graph.operators import Operator, SinkSpec
 from yarnflow.runtime.checkpoint.handles import OperatorRestore, StateKind
-from yarnflow.runtime.operators.base import OperatorContext
 from yarnflow.runtime.operators.sink import SinkOperator
 from yarnflow.runtime.state.restore import RestoredOperator
 from yarnflow.runtime.state.snapshot import TaskSnapshot
@@ -78,19 +77,7 @@ class Restored(RestoredOperator):
 
 
 def running(sink: Ledger, restored: TaskSnapshot | None = None, checkpointing: bool = True) -> SinkOperator:
-    context = OperatorContext(
-        "0" * 32,
-        "task",
-        "execution",
-        0,
-        1,
-        128,
-        0,
-        {},
-        RuntimeContext("task", 1, 128, 0, 0),
-        lambda message: None,
-        checkpointing=checkpointing,
-    )
+    context = operator_context(checkpointing=checkpointing)
     operator = SinkOperator(Operator("1" * 32, "sink", SinkSpec(sink)), context)
     operator.restore(Restored(restored))
     operator.open()

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
+from tests.unit.runtime.operators.harness import operator_context
 from yarnflow.errors import ProgramError
 from yarnflow.functions.batch import Batch, RowBatch
-from yarnflow.functions.runtime_context import RuntimeContext
 from yarnflow.functions.source import Availability, Source, Split, SplitReader
 from yarnflow.graph.operators import Operator, SourceSpec
-from yarnflow.runtime.operators.base import OperatorContext
 from yarnflow.runtime.operators.source import SourceOperator, assigned_splits
 
 
@@ -64,10 +63,7 @@ class Clock:
 def make(
     source: Source, index: int = 0, parallelism: int = 1, watermarks: Any = None
 ) -> tuple[SourceOperator, list[Any], Clock]:
-    context = OperatorContext(
-        "0" * 32, "t", "e", index, parallelism, 128, 0, {},
-        RuntimeContext("t", parallelism, 128, index, 0), lambda message: None,
-    )  # fmt: skip
+    context = operator_context(index, parallelism)
     clock = Clock()
     operator = SourceOperator(Operator("0" * 32, "Source", SourceSpec(source, watermarks)), context, clock)
     out: list[Any] = []

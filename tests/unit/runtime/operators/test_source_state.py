@@ -10,17 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.runtime.operators.harness import operator_context
 from yarnflow.common.time import Duration
 from yarnflow.common.watermark_strategy import TimestampAssigner, WatermarkStrategy
 from yarnflow.errors import RestoreError
 from yarnflow.functions.collection_source import CollectionSource
 from yarnflow.functions.connectors.number_sequence import NumberSequenceSource
-from yarnflow.functions.runtime_context import RuntimeContext
 from yarnflow.functions.source import Source
 from yarnflow.graph.operators import Operator, SourceSpec
 from yarnflow.runtime.checkpoint.handles import OperatorRestore, StateKind
 from yarnflow.runtime.network.elements import MAX_WATERMARK
-from yarnflow.runtime.operators.base import OperatorContext
 from yarnflow.runtime.operators.source import SourceOperator
 from yarnflow.runtime.rpc.checkpoint_messages import WatermarkReported
 from yarnflow.runtime.state.restore import RestoredOperator
@@ -56,10 +55,9 @@ class Subtask:
         self.watermarks: list[int] = []
         self.sent: list[Any] = []
         self.clock = ManualClock()
-        context = OperatorContext(
-            "0" * 32, "t", f"e{index}", index, parallelism, 128, 0, {},
-            RuntimeContext("t", parallelism, 128, index, 0), self.sent.append, lambda: round(self.clock() * 1000),
-        )  # fmt: skip
+        context = operator_context(
+            index, parallelism, send=self.sent.append, processing_time=lambda: round(self.clock() * 1000)
+        )
         operator = Operator("0" * 32, "Source", SourceSpec(pickle.loads(cloudpickle.dumps(source)), watermarks))
         self.operator = SourceOperator(operator, context, self.clock)
         self.operator.emit = lambda batch: self.rows.extend(batch.rows)  # type: ignore[union-attr]
@@ -281,7 +279,7 @@ def test_a_source_reports_where_its_event_time_stands() -> None:
     subtask = Subtask(ScriptedSource([At(10, 1), At(20, 2)]), aligned())
     subtask.poll(1)
     subtask.poll(1)
-    assert subtask.sent == [WatermarkReported("e0", "group", -(1 << 63), 20)]
+    assert subtask.sent == [WatermarkReported("execution", "group", -(1 << 63), 20)]
     subtask.clock.advance(0.1)
     subtask.poll(1)
     subtask.clock.advance(0.1)

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from tests.unit.runtime.operators.harness import operator_context
 from yarnflow.common.time import Duration, Instant
 from yarnflow.common.types import Row
 from yarnflow.common.watermark_strategy import (
@@ -21,7 +22,6 @@ from yarnflow.errors import ProgramError
 from yarnflow.functions.batch import ColumnBatch, RowBatch
 from yarnflow.functions.columns import to_columns
 from yarnflow.functions.expressions import col
-from yarnflow.functions.runtime_context import RuntimeContext
 from yarnflow.graph.operators import Operator, TimestampsSpec
 from yarnflow.runtime.network.elements import MAX_WATERMARK, MIN_WATERMARK
 from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
@@ -54,10 +54,7 @@ def wire(operator: StreamOperator) -> list[Any]:
 
 def context(clock: Clock, interval: str | None = None) -> OperatorContext:
     config = {} if interval is None else {"pipeline.auto-watermark-interval": interval}
-    return OperatorContext(
-        "0" * 32, "t", "e", 0, 1, 128, 0, config,
-        RuntimeContext("t", 1, 128, 0, 0), lambda message: None, clock,
-    )  # fmt: skip
+    return operator_context(config=config, processing_time=clock)
 
 
 def event_time(
