@@ -38,8 +38,9 @@ from yarnflow.runtime.operators.columnar_partials import (
     prepare,
     results,
 )
+from yarnflow.runtime.operators.stored_watermark import restored_watermark, store_watermark
 from yarnflow.runtime.operators.timestamps import missing_timestamp
-from yarnflow.runtime.operators.window_base import LATE_METRIC, WATERMARK, restored_watermark
+from yarnflow.runtime.operators.window_base import LATE_METRIC
 from yarnflow.runtime.operators.window_panes import SharedPanes
 from yarnflow.runtime.state.restore import RestoredOperator
 from yarnflow.runtime.state.snapshot import Chunk, KeyedPart, TaskSnapshot
@@ -321,7 +322,7 @@ class ColumnarWindowOperator(StreamOperator):
 
     def snapshot(self, snapshot: TaskSnapshot) -> None:
         operator_id = self.operator.operator_id
-        snapshot.add_list(operator_id, WATERMARK, [self.watermark], StateKind.UNION)
+        store_watermark(snapshot, self)
         if not self._panes:
             return
         for pane in self._panes.values():

@@ -74,9 +74,11 @@ class IntervalJoinOperator(KeyedFunctionOperator):
             buffer.restored()
 
     def process_watermark(self, timestamp: int) -> None:
-        for buffer in self._buffers:
-            buffer.expire(timestamp)
-        super().process_watermark(timestamp)
+        if timestamp > self.watermark:  # a restored one may be ahead of what comes first
+            self.watermark = timestamp
+            for buffer in self._buffers:
+                buffer.expire(timestamp)
+        self.emit_watermark(timestamp)
 
     def process_batch(self, batch: Batch, input_index: int) -> None:
         assert isinstance(batch, RowBatch)

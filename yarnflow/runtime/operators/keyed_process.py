@@ -100,6 +100,7 @@ class KeyedProcessOperator(KeyedFunctionOperator):
     def restore(self, restored: RestoredOperator) -> None:
         super().restore(restored)
         self.timers.restore(restored)
+        self.timers.watermark = self.watermark
 
     def snapshot(self, snapshot: TaskSnapshot) -> None:
         super().snapshot(snapshot)
@@ -162,9 +163,10 @@ class KeyedProcessOperator(KeyedFunctionOperator):
     # -- timers ----------------------------------------------------------------------------------------------
 
     def process_watermark(self, timestamp: int) -> None:
-        self.timers.watermark = timestamp
-        self._fire(self.timers.event.due(timestamp), TimeDomain.EVENT_TIME)
-        super().process_watermark(timestamp)
+        if timestamp > self.watermark:  # a restored one may be ahead of what comes first
+            self.watermark = self.timers.watermark = timestamp
+            self._fire(self.timers.event.due(timestamp), TimeDomain.EVENT_TIME)
+        self.emit_watermark(timestamp)
 
     def next_timer(self) -> int | None:
         return self.timers.next_wakeup()

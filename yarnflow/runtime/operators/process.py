@@ -19,6 +19,7 @@ from yarnflow.graph.operators import Operator
 from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
 from yarnflow.runtime.operators.checkpointed import FunctionState
 from yarnflow.runtime.operators.keyed import shorten
+from yarnflow.runtime.operators.stored_watermark import restored_watermark, store_watermark
 from yarnflow.runtime.operators.user_functions import close_functions, open_functions
 from yarnflow.runtime.state.factory import make_backend
 from yarnflow.runtime.state.restore import RestoredOperator
@@ -144,7 +145,7 @@ class ProcessOperator(StreamOperator):
 
 
 class KeyedFunctionOperator(ProcessOperator):
-    """Base of operators that call a function which has keyed state.
+    """Base of operators that call a function which has keyed state. They know event time after a restart.
 
     Args:
         operator: what it is.
@@ -166,6 +167,7 @@ class KeyedFunctionOperator(ProcessOperator):
     def restore(self, restored: RestoredOperator) -> None:
         super().restore(restored)
         self.backend.restore(restored)
+        self.watermark = restored_watermark(restored)
 
     def open(self) -> None:
         context = self.context.runtime_context
@@ -175,6 +177,7 @@ class KeyedFunctionOperator(ProcessOperator):
     def snapshot(self, snapshot: TaskSnapshot) -> None:
         super().snapshot(snapshot)
         self.backend.snapshot(snapshot, self.operator.operator_id)
+        store_watermark(snapshot, self)
 
     def checkpoint_completed(self, checkpoint_id: int) -> None:
         self.backend.checkpoint_completed(checkpoint_id)

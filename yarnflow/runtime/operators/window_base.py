@@ -27,7 +27,6 @@ from yarnflow.functions.windows.window_functions import (
     WindowFunction,
 )
 from yarnflow.graph.operators import Operator, WindowSpec
-from yarnflow.runtime.checkpoint.handles import StateKind
 from yarnflow.runtime.network.elements import MAX_WATERMARK, MIN_WATERMARK
 from yarnflow.runtime.operators.base import OperatorContext
 from yarnflow.runtime.operators.isolation import own
@@ -37,11 +36,9 @@ from yarnflow.runtime.operators.timestamps import missing_timestamp
 from yarnflow.runtime.operators.window_contents import contents_of
 from yarnflow.runtime.state.backend import KeyedStateBackend
 from yarnflow.runtime.state.restore import RestoredOperator
-from yarnflow.runtime.state.snapshot import TaskSnapshot
 
 #: Names under which state is stored.
 CONTENTS = "window-contents"
-WATERMARK = "window-watermark"
 
 #: Flink's name of the metric.
 LATE_METRIC = "numLateRecordsDropped"
@@ -119,19 +116,11 @@ class WindowingOperator(KeyedFunctionOperator):
 
     # -- life ------------------------------------------------------------------------------------------------
 
-    def restore(self, restored: RestoredOperator) -> None:
-        super().restore(restored)
-        self.watermark = restored_watermark(restored)
-
     def open(self) -> None:
         context = self.context.runtime_context
         self._context.open(context)
         self._late_dropped = context.get_metrics_group().counter(LATE_METRIC)
         super().open()
-
-    def snapshot(self, snapshot: TaskSnapshot) -> None:
-        super().snapshot(snapshot)
-        snapshot.add_list(self.operator.operator_id, WATERMARK, [self.watermark], StateKind.UNION)
 
     # -- records ---------------------------------------------------------------------------------------------
 
@@ -320,16 +309,6 @@ class WindowContext(ProcessWindowFunction.Context[Any], ProcessAllWindowFunction
     def global_state(self) -> KeyedStateStore:
         assert self._global_state is not None
         return self._global_state
-
-
-def restored_watermark(restored: RestoredOperator) -> int:
-    """Where event time was: what was late before stays late, and windows that have fired do not fire again.
-
-    Barriers are aligned, so all former subtasks stored the same; should they not, the least one is safe. After the
-    end of time (a drained job that goes on) event time begins anew.
-    """
-    watermark: int = min(restored.items(WATERMARK, StateKind.UNION), default=MIN_WATERMARK)
-    return MIN_WATERMARK if watermark == MAX_WATERMARK else watermark
 
 
 def _caller(function: Any, context: WindowContext) -> Call:

@@ -223,7 +223,7 @@ def test_state_and_timers_come_back_at_any_parallelism(parallelism: int, backend
         own = [key for key in keys if subtask_for_key(key, 2, MAX_PARALLELISM) == subtask]
         harness.send(*((key, number) for number in (1, 2) for key in own))
         stored.append(harness.snapshot())
-        assert stored[-1].names == {"items", "map", "sum", "event-time", "processing-time"}
+        assert stored[-1].names == {"items", "map", "sum", "event-time", "processing-time", "watermark"}
         harness.operator.close()
     event, processing = [], []
     for subtask in range(parallelism):
@@ -430,6 +430,22 @@ def test_timers_are_those_of_a_simple_model(events: list[Any], processing: bool)
             fired = [(time, key) for key, time, _ in harness.rows()]
             assert sorted(fired) == due
             assert [time for time, _ in fired] == [time for time, _ in due]
+
+
+def test_event_time_is_known_after_a_restart() -> None:
+    """Records that were under way at an unaligned checkpoint come before any watermark does."""
+    harness = keyed(Timers())
+    harness.send(("a", "register_event_time_timer", 150))
+    harness.watermark(100)
+    restored = keyed(Timers(), restored=[harness.snapshot()])
+    restored.send(("a", "clocks", 0))
+    assert restored.rows() == [(0, 100)]
+    restored.watermark(50)
+    assert restored.out == [("watermark", 50)]
+    restored.send(("a", "clocks", 0))
+    assert restored.rows() == [(0, 100)]
+    restored.watermark(150)
+    assert [time for (_, time, _), _ in restored.out[:1]] == [150]
 
 
 def test_process_functions_without_keys_read_clocks_and_have_no_timers() -> None:
