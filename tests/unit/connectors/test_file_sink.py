@@ -144,6 +144,24 @@ def test_a_restarted_attempt_replaces_what_the_first_published(tmp_path: Path) -
     killed._open.clear()
 
 
+def test_a_restart_from_a_checkpoint_by_hand_keeps_what_was_published_with_it(tmp_path: Path) -> None:
+    first = open_writer(builder(tmp_path).build())
+    first.write(RowBatch(["before"]))
+    FileCommitter().commit(first.prepare_commit())
+    first.snapshot_state(4)
+    first.write(RowBatch(["after"]))
+    FileCommitter().commit(first.prepare_commit())
+    first.snapshot_state(5)
+    first.write(RowBatch(["end"]))
+    finish(first)  # and then another task of the region failed
+    second = open_writer(builder(tmp_path).build(), context(attempt=1, checkpoint_id=4))
+    second.write(RowBatch(["after", "end"]))
+    finish(second)
+    assert sorted(path.read_text() for path in all_files(tmp_path)) == ["after\nend\n", "before\n"]
+    first.close()
+    second.close()
+
+
 def test_a_restart_leaves_files_of_others_alone(tmp_path: Path) -> None:
     for where in (context(1), context(0, operator="d" * 32)):
         other = open_writer(builder(tmp_path).build(), where)

@@ -8,8 +8,10 @@ between attempts, so a file name is used once.
 
 In a job that takes no checkpoints, files are published when the input ends (or by a savepoint), and a failed job
 reads its whole input again. There the uid is the same for every attempt: a restarted writer publishes under the
-names of the earlier one, and removes what that one published beyond. After a job has finished, each record is
-there once. A job that failed for good may have left the files of those subtasks that had reached their end.
+names of the earlier one, and removes what that one published beyond. After a checkpoint by hand, from which such a
+job can restart, the uid has its number, so that what was published with it stays. When a job has finished, each
+record is there once. A job that failed for good may have left the files of those subtasks that had reached their
+end.
 """
 
 from __future__ import annotations

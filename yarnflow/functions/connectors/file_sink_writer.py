@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
+import re
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -106,8 +107,10 @@ class FileSinkWriter(SinkWriter):
         self._fs: FileSystem = system
         self._base = base
         identity = hashlib.sha256(f"{context.job_id}/{context.operator_id}".encode()).hexdigest()[:16]
-        uid = uuid.uuid4().hex[:16] if context.checkpointing else identity
-        self._stem = f"{names.part_prefix}-{uid}-{context.subtask_index}-"
+        self._uid = uuid.uuid4().hex[:16] if context.checkpointing else identity
+        self._published = re.compile(
+            rf"{re.escape(names.part_prefix)}-{identity}(?:\.(\d+))?-{context.subtask_index}-\d"
+        )
         #: Tells the hidden files of this subtask and of its earlier attempts from all others.
         self._owner = f"{identity}-{context.subtask_index}"
         self._checkpoint_id = context.checkpoint_id
@@ -158,7 +161,12 @@ class FileSinkWriter(SinkWriter):
         self._pending.clear()
 
     def _new_part(self, bucket: str, now: float) -> _Part:
-        name = f"{self._stem}{self._count}{self._names.part_suffix}"
+        uid = self._uid
+        if self._checkpoint_id and not self._context.checkpointing:
+            # A successor that starts from there must not take the names of what came before.
+            uid += f".{self._checkpoint_id}"
+        names, subtask = self._names, self._context.subtask_index
+        name = f"{names.part_prefix}-{uid}-{subtask}-{self._count}{names.part_suffix}"
         self._count += 1
         directory = posixpath.join(self._base, bucket) if bucket else self._base
         # The checkpoint tells which hidden files a later attempt may remove.
@@ -202,12 +210,11 @@ class FileSinkWriter(SinkWriter):
         _, separator, mark = name.rpartition(".inprogress.")
         if not separator:
             # Without checkpoints an earlier attempt may have published more parts than this one.
-            return not self._context.checkpointing and name.startswith(self._stem)
+            match = None if self._context.checkpointing else self._published.match(name)
+            return match is not None and int(match[1] or 0) >= self._context.checkpoint_id
         owner, _, numbers = mark.partition(".")
         if owner != self._owner:
             return False
-        if not self._context.checkpointing:
-            return True
         # What was begun before the restored checkpoint belongs to it or to an earlier one.
         checkpoint, _, attempt = numbers.partition(".")
         return int(checkpoint) >= self._context.checkpoint_id and int(attempt) < self._context.attempt
