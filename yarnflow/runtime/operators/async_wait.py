@@ -48,6 +48,8 @@ class AsyncWaitOperator(StreamOperator):
         self._queue: OrderedQueue | UnorderedQueue = OrderedQueue() if operator.spec.ordered else UnorderedQueue()
         #: In the queue, not started because the capacity is used up.
         self._waiting: deque[Call] = deque()
+        #: What has ended, and waits until those behind can take more.
+        self._ended: list[Call] = []
         self._started = 0
         self._thread: LoopThread | None = None
         self._calls: Calls | None = None
@@ -136,6 +138,15 @@ class AsyncWaitOperator(StreamOperator):
             if call.error is not None:
                 record = call.record  # noqa: F841 - error messages show it
                 raise call.error
+        self._ended += ended
+        if self.room():
+            self.emit_waiting()
+
+    def wants_room(self) -> bool:
+        return bool(self._ended)
+
+    def emit_waiting(self) -> None:
+        ended, self._ended = self._ended, []
         ready = self._queue.take(ended)
         self._started -= sum(1 for item in ready if isinstance(item, Call))
         self._start_more()

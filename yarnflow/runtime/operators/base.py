@@ -94,6 +94,11 @@ def unwired_time(timestamp: int) -> None:
     """As `unwired`, for watermarks."""
 
 
+def always() -> bool:
+    """The `room` of an operator without a chain."""
+    return True
+
+
 def unwired_status(idle: bool) -> None:
     """As `unwired`, for idleness."""
 
@@ -114,6 +119,8 @@ class StreamOperator:
         emit_watermark: hands event time (ms) to all consumers, side outputs included, after everything emitted
             before; set by the chain.
         emit_status: tells all consumers that this operator's output is idle (True) or active again.
+        room: whether the operators and channels behind this one can take more; only operators with `wants_room`
+            need it. Set by the chain.
         watermark: the last one that was processed.
     """
 
@@ -126,6 +133,7 @@ class StreamOperator:
         self.side_outputs: dict[Any, Emit] = {}
         self.emit_watermark: Callable[[int], None] = unwired_time
         self.emit_status: Callable[[bool], None] = unwired_status
+        self.room: Callable[[], bool] = always
         self.watermark = MIN_WATERMARK
 
     def restore(self, restored: RestoredOperator) -> None:
@@ -169,6 +177,13 @@ class StreamOperator:
     def has_room(self) -> bool:
         """False while the operator cannot take more (an outside reader is slow): the task then waits."""
         return True
+
+    def wants_room(self) -> bool:
+        """Whether results that came from elsewhere wait until there is `room`."""
+        return False
+
+    def emit_waiting(self) -> None:
+        """There is room: emit them."""
 
     def drained(self) -> bool:
         """After `finish`: False while something the operator took has not left the process yet."""

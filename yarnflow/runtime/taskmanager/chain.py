@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from yarnflow.functions.batch import Batch, ColumnBatch, RowBatch
@@ -81,6 +82,12 @@ class RunningChain:
         self.source = head if isinstance(head, SourceOperator) else None
         self._head = head
         self._limited = [o for o in self.operators if type(o).has_room is not StreamOperator.has_room]
+        self._parking = [o for o in self.operators if type(o).wants_room is not StreamOperator.wants_room]
+        for operator in self._parking:
+            behind = self.operators[self.operators.index(operator) + 1 :]
+            operator.room = partial(
+                _have_room, [*partitions.values(), *(o for o in self._limited if o in behind)]
+            )
         self._timed = [o for o in self.operators if type(o).next_timer is not StreamOperator.next_timer]
         self._head_takes_columns = head.columnar
 
@@ -126,6 +133,18 @@ class RunningChain:
     def has_room(self) -> bool:
         """False while an operator waits for the outside."""
         return all(operator.has_room() for operator in self._limited)
+
+    def can_emit(self) -> bool:
+        """Whether results of an operator have waited for room, and there is some."""
+        return any(operator.wants_room() and operator.room() for operator in self._parking)
+
+    def emit_waiting(self) -> bool:
+        """Emit such results; says whether there were any."""
+        for operator in self._parking:
+            if operator.wants_room() and operator.room():
+                operator.emit_waiting()
+                return True
+        return False
 
     def end_input(self, input_index: int) -> None:
         """All channels of that input have ended."""
@@ -294,6 +313,10 @@ class RunningChain:
 
 def _is(edge: ChainEdge | ChainOutput, source: int, tag: Any) -> bool:
     return bool(edge.source == source and edge.tag == tag)
+
+
+def _have_room(consumers: Sequence[StreamOperator | Partition]) -> bool:
+    return all(consumer.has_room() for consumer in consumers)
 
 
 def _drop(batch: Batch) -> None:

@@ -185,6 +185,8 @@ class Task:
                 self._finished()
                 return Activity.BUSY
             return Activity.BACKPRESSURED
+        if not control.silent and chain.emit_waiting():
+            return Activity.BUSY
         if not self._has_room(chain):
             return Activity.BACKPRESSURED
         timer = self._next_timer(chain)
@@ -263,7 +265,7 @@ class Task:
     def can_go_on(self) -> bool:
         """Whether a batch waits for this task and its results have somewhere to go."""
         chain = self._chain
-        if self._soon and not self._silent:
+        if not self._silent and (self._soon or (chain is not None and chain.can_emit())):
             return True
         if chain is None or self.phase in (Phase.FINISHING, Phase.LEAVING):
             return False

@@ -480,3 +480,26 @@ def test_queues_keep_the_order_of_elements():
         assert len(waiting) == (2 if waiting is ordered else 1)
         assert waiting.take([calls[2]])[-2:] == ([calls[3], "w3"] if waiting is ordered else [calls[2], "w3"])
         assert len(waiting) == 0
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_results_wait_until_those_behind_have_room(run, ordered):
+    function = Gated()
+    running = run(function, ordered=ordered, capacity=2)
+    running.operator.room = lambda: False
+    running.take(1, 2, 3)
+    function.answer(running, 1, 2)
+    running.until(lambda: len(running.operator._ended) == 2)
+    running.operator.process_watermark(5)
+    assert running.out == []
+    assert running.operator.wants_room()
+    assert function.seen == [1, 2], "no more calls than the capacity"
+    snapshot = TaskSnapshot(1, False, 128, (0, 127))
+    running.operator.snapshot(snapshot)
+    assert [record for record, _ in snapshot.lists[0].items] == [1, 2, 3], "none has left"
+    running.operator.emit_waiting()
+    assert sorted(row for row, _ in running.out) == [-2, -1, 1, 2]
+    assert not running.operator.wants_room()
+    running.operator.room = lambda: True
+    function.answer(running, 3)
+    assert running.finish()[4:] == [(3, None), (-3, None), ("watermark", 5)]

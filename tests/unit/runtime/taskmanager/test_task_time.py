@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import pytest
 
 from tests.unit.runtime.taskmanager.probe import ProbeSpec, feed, make_probe, write
 from tests.unit.runtime.taskmanager.slot import EVENTS, ListSink, Slot, chain, written
+from yarnflow.functions.async_functions import AsyncFunction
 from yarnflow.functions.output_tag import OutputTag
 from yarnflow.graph.job_graph import Partitioning
-from yarnflow.graph.operators import ChainEdge, ChainOutput, FilterSpec, MapSpec, ProcessSpec, SinkSpec
+from yarnflow.graph.operators import AsyncSpec, ChainEdge, ChainOutput, FilterSpec, MapSpec, ProcessSpec, SinkSpec
 from yarnflow.runtime.network.elements import (
     MAX_WATERMARK,
     Element,
@@ -173,3 +175,39 @@ def test_what_a_call_raises_fails_the_task_and_later_calls_are_dropped(slot: Slo
     assert "never" not in EVENTS
     task.call_soon(lambda: EVENTS.append("never"))
     assert not task.can_go_on()
+
+
+class Echo(AsyncFunction):
+    async def async_invoke(self, value: Any) -> list[Any]:
+        return [value]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_results_of_asynchronous_calls_wait_for_room(
+    slot: Slot, monkeypatch: pytest.MonkeyPatch, ordered: bool
+) -> None:
+    monkeypatch.setattr("yarnflow.runtime.network.input.LOCAL_CAPACITY", 1)
+    calls = [AsyncSpec(Echo(), 0, capacity, ordered, None) for capacity in (2, 3)]
+    task = slot.deploy(
+        chain(ProbeSpec("p"), *calls, outputs=[ChainOutput(2, 1, Partitioning.FORWARD)]),
+        "t", [(0, 0, ["a"])], [(1, Partitioning.FORWARD, ["x"])],
+    )  # fmt: skip
+    out = reader(slot, 1, "t", "x")
+    write(feed(slot, 0, "a", "t"), list(range(12)))
+    chained = task._chain
+    assert chained is not None
+    waiting = chained.operators[1]
+    deadline = time.monotonic() + 20
+    while not waiting.wants_room() or task.can_go_on():
+        assert time.monotonic() < deadline
+        task.step()
+        task.flush()
+        time.sleep(0.001)
+    found: list[Any] = []
+    while len(found) < 12:
+        assert time.monotonic() < deadline
+        found += taken(out)
+        task.step()
+        task.flush()
+    assert sorted(found) == list(range(12))
+    task.cancel()
