@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from yarnflow.config.checkpointing import CheckpointingOptions
 from yarnflow.config.cluster import HeartbeatOptions
 from yarnflow.config.configuration import Configuration
 from yarnflow.config.core import PythonOptions
@@ -43,6 +44,7 @@ from yarnflow.runtime.rpc.messages import (
     WorkerSetup,
 )
 from yarnflow.runtime.taskmanager.artifacts import ArtifactCache
+from yarnflow.runtime.taskmanager.spare_workers import SpareWorkers
 from yarnflow.runtime.taskmanager.supervisor_events import (
     Begin,
     FilesFailed,
@@ -180,7 +182,10 @@ class Supervisor:
         self._artifacts = ArtifactCache(services.root)
         self._workers: dict[int, WorkerProcess] = {}
         self._leaving: set[WorkerProcess] = set()
-        self._spawned = list(services.embedded.spawned) if services.embedded else []
+        started = services.embedded.spawned if services.embedded else ()
+        self._spares = SpareWorkers(
+            lambda index: self._spawn_worker(index, "", warm=True), dict(enumerate(started))
+        )
         self._connection: Connection | None = None
         self._epoch = 0
         self._exit = asyncio.Event()
@@ -232,10 +237,7 @@ class Supervisor:
         for worker in workers:
             worker.stop(at_once=True)
         await asyncio.gather(*(worker.gone.wait() for worker in workers))
-        for spawned in self._spawned:
-            spawned.process.kill()
-            spawned.process.wait()
-            spawned.pipe.close()
+        self._spares.close()
 
     def exit(self, reason: str) -> None:
         """Make `run` return."""
@@ -341,7 +343,7 @@ class Supervisor:
         self._send(LogChunk(message.request_id, data or b"", error))
 
     def _memory_used(self) -> int:
-        pids = [os.getpid(), *self.worker_pids()]
+        pids = [os.getpid(), *self.worker_pids(), *self._spares.pids()]
         return sum(_resident_bytes(pid) for pid in pids)
 
     # -- events and effects ------------------------------------------------------------------------------
@@ -366,6 +368,8 @@ class Supervisor:
                 worker.stop(effect.at_once)
         elif isinstance(effect, PrepareFiles):
             self._spawn(self._prepare(effect.reservation))
+            if CheckpointingOptions.INTERVAL in Configuration(effect.reservation.config):
+                self._spares.plan(effect.reservation.slot_index)
         elif isinstance(effect, ReleaseFiles):
             if self._artifacts.knows(effect.job_id):
                 self._spawn(self._artifacts.release(effect.job_id))
@@ -378,17 +382,8 @@ class Supervisor:
         if previous is not None and not previous.gone.is_set():
             self._leaving.add(previous)
         try:
-            if self._spawned and not effect.executable:
-                spawned = self._spawned.pop(0)
-            else:
-                embedded = self._services.embedded is not None
-                logs = self._services.log_directory
-                spawned = spawn_worker(
-                    effect.executable,
-                    None if embedded else logs / f"taskmanager-slot{index}.out",
-                    logs / f"taskmanager-slot{index}.log",
-                    die_with_parent=not embedded,
-                )
+            spare = None if effect.executable else self._spares.take(index)
+            spawned = spare or self._spawn_worker(index, effect.executable)
         except OSError as error:
             self._mailbox.post(WorkerEnded(index, generation, f"could not be started: {error}", ""))
             return
@@ -409,6 +404,17 @@ class Supervisor:
         )
         self._workers[index] = worker
         worker.send(self._setup(index))
+
+    def _spawn_worker(self, index: int, executable: str, warm: bool = False) -> SpawnedWorker:
+        embedded = self._services.embedded is not None
+        logs = self._services.log_directory
+        return spawn_worker(
+            executable,
+            None if embedded else logs / f"taskmanager-slot{index}.out",
+            logs / f"taskmanager-slot{index}.log",
+            die_with_parent=not embedded,
+            warm=warm,
+        )
 
     def _setup(self, index: int) -> WorkerSetup:
         port = self._config[TaskManagerOptions.DATA_PORT]

@@ -29,7 +29,7 @@ class SpawnedWorker:
 
 
 def spawn_worker(
-    executable: str, stdout: Path | None, stderr: Path, die_with_parent: bool = False
+    executable: str, stdout: Path | None, stderr: Path, die_with_parent: bool = False, warm: bool = False
 ) -> SpawnedWorker:
     """Start a worker process that waits for its WorkerSetup.
 
@@ -38,6 +38,7 @@ def spawn_worker(
         stdout: file for the worker's output, None to inherit this process's.
         stderr: file for its log.
         die_with_parent: it is killed when the calling thread ends, whatever it does then.
+        warm: it loads what checkpoints need while it waits.
 
     Raises OSError.
     """
@@ -60,6 +61,7 @@ def spawn_worker(
                     "--fd",
                     str(theirs.fileno()),
                     *(["--die-with-parent"] if die_with_parent else []),
+                    *(["--warm"] if warm else []),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
