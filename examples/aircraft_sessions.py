@@ -1,7 +1,6 @@
 """Session windows: when does an aircraft work, and how much? Its flights without a break of eight hours or more.
 
-    python examples/nycflights_extract.py flights-2013
-    python examples/aircraft_sessions.py --input flights-2013
+    python examples/aircraft_sessions.py [--input flights-2013]      a folder that nycflights_extract.py made
     yarnflow run -p 2 -py examples/aircraft_sessions.py --input hdfs:///flights-2013 [--output hdfs:///sessions]
 
 Only departures from New York are in the data, so a session of an aircraft is its round trips from there. Without
@@ -77,9 +76,13 @@ def sessions(lines: DataStream) -> DataStream:
 def main() -> None:
     """Build and run the job."""
     parser = argparse.ArgumentParser(description="Sessions of aircraft.")
-    parser.add_argument("--input", required=True, help="the folder with flights.csv, local or hdfs://")
+    parser.add_argument("--input", help="the folder with flights.csv, local or hdfs://")
     parser.add_argument("--output", help="a folder to write to, local or hdfs://")
     arguments = parser.parse_args()
+    if not arguments.input:
+        from nycflights import sample  # the module beside this one, which only this needs
+
+        arguments.input = sample()
 
     env = StreamExecutionEnvironment.get_execution_environment()
     source = FileSource.for_record_stream_format(

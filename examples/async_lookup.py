@@ -1,7 +1,6 @@
 """Asynchronous functions: ask a service about each aircraft, many at a time. How many seats took off, by maker?
 
-    python examples/nycflights_extract.py flights-january --days 31
-    python examples/async_lookup.py --input flights-january
+    python examples/async_lookup.py [--input flights-january]      a folder that nycflights_extract.py made
     yarnflow run -p 2 -py examples/async_lookup.py --input hdfs:///flights-january --service host:port
 
 The service is a small TCP server: a line with a tail number is answered by "maker,model,seats". Without --service
@@ -115,9 +114,13 @@ def start_service(planes: Path) -> tuple[str, int]:
 def main() -> None:
     """Build and run the job; print the table."""
     parser = argparse.ArgumentParser(description="Seats by maker of the aircraft.")
-    parser.add_argument("--input", required=True, help="the folder with flights.csv, local or hdfs://")
+    parser.add_argument("--input", help="the folder with flights.csv, local or hdfs://")
     parser.add_argument("--service", help="host:port of a registry")
     arguments = parser.parse_args()
+    if not arguments.input:
+        from nycflights import sample  # the module beside this one, which only this needs
+
+        arguments.input = sample()
     if arguments.service:
         host, _, port = arguments.service.rpartition(":")
         service = host, int(port)

@@ -1,6 +1,6 @@
 """Broadcast state: flights with the full names of their carriers, which come in a stream of their own.
 
-    python examples/broadcast_carriers.py [--input flights-2013]
+    python examples/broadcast_carriers.py [--input flights-2013]      a folder that nycflights_extract.py made
 
 Every subtask gets all names and keeps them in broadcast state. Nothing says that names come before flights, so
 flights whose carrier is unknown wait in keyed state; when the name comes, `apply_to_keyed_state` looks for them.
@@ -67,12 +67,12 @@ def main() -> None:
     """Print the flights per carrier."""
     none = WatermarkStrategy.no_watermarks()
     counts: dict[str, int] = {}
-    with input_folder("Flights per carrier.") as folder:
-        env = StreamExecutionEnvironment.get_execution_environment()
-        found = named(stream(env, folder, "flights", none), stream(env, folder, "airlines", none))
-        with found.execute_and_collect("broadcast carriers") as results:
-            for name, _ in results:
-                counts[name] = counts.get(name, 0) + 1
+    folder = input_folder("Flights per carrier.")
+    env = StreamExecutionEnvironment.get_execution_environment()
+    found = named(stream(env, folder, "flights", none), stream(env, folder, "airlines", none))
+    with found.execute_and_collect("broadcast carriers") as results:
+        for name, _ in results:
+            counts[name] = counts.get(name, 0) + 1
     print("carrier                      flights")
     for name, flights in sorted(counts.items(), key=lambda item: -item[1]):
         print(f"{name:28} {flights:7,}")

@@ -1,6 +1,6 @@
 """Windows on columns: delays per carrier, in hours and over the last day. No flight becomes a Python object.
 
-    python examples/columnar_windows.py [--input flights-2013]
+    python examples/columnar_windows.py [--input flights-2013]      a folder that nycflights_extract.py made
 
 yarnflow's own form of `aggregate`: named aggregates of column expressions on a stream keyed by a field. Sliding
 windows cost no more than tumbling ones, since a record is added to one pane only.
@@ -41,13 +41,13 @@ def main() -> None:
     """Print the worst hours and days."""
     watermarks = WatermarkStrategy.for_bounded_out_of_orderness(Duration.of_days(1))
     watermarks = watermarks.with_timestamp_column("time_hour")
-    with input_folder("Delays per carrier on columns.") as folder:
-        env = StreamExecutionEnvironment.get_execution_environment()
-        flights = stream(env, folder, "flights", watermarks).filter(col("dep_delay").is_not_null())
-        with per_hour(flights).execute_and_collect("columnar hours") as results:
-            hours = sorted(results, key=lambda row: (-row["mean"], row["carrier"]))
-        with last_day(flights).execute_and_collect("columnar days") as results:
-            days = sorted(results, key=lambda row: (-row["late"], row["carrier"]))
+    folder = input_folder("Delays per carrier on columns.")
+    env = StreamExecutionEnvironment.get_execution_environment()
+    flights = stream(env, folder, "flights", watermarks).filter(col("dep_delay").is_not_null())
+    with per_hour(flights).execute_and_collect("columnar hours") as results:
+        hours = sorted(results, key=lambda row: (-row["mean"], row["carrier"]))
+    with last_day(flights).execute_and_collect("columnar days") as results:
+        days = sorted(results, key=lambda row: (-row["late"], row["carrier"]))
     print(f"{len(hours)} hours, {len(days)} days")
     print("carrier  hour (ms since 1970)  flights    mean   worst   (minutes)")
     for row in hours[:5]:

@@ -1,7 +1,6 @@
 """A co-group in windows: per airport and day, how many flights were cancelled, and what was the weather?
 
-    python examples/nycflights_extract.py flights-2013
-    python examples/daily_weather.py --input flights-2013
+    python examples/daily_weather.py [--input flights-2013]      a folder that nycflights_extract.py made
     yarnflow run -p 2 -py examples/daily_weather.py --input hdfs:///flights-2013 [--output hdfs:///days]
 
 A co-group sees all records of a key and window of both streams at once, so days without weather or without flights
@@ -100,9 +99,13 @@ def days(flights: DataStream, weather: DataStream) -> DataStream:
 def main() -> None:
     """Build and run the job."""
     parser = argparse.ArgumentParser(description="Cancelled flights and weather per airport and day.")
-    parser.add_argument("--input", required=True, help="the folder with flights.csv and weather.csv")
+    parser.add_argument("--input", help="the folder with flights.csv and weather.csv")
     parser.add_argument("--output", help="a folder to write to, local or hdfs://")
     arguments = parser.parse_args()
+    if not arguments.input:
+        from nycflights import sample  # the module beside this one, which only this needs
+
+        arguments.input = sample()
 
     env = StreamExecutionEnvironment.get_execution_environment()
 

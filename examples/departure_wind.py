@@ -1,6 +1,6 @@
 """Connected streams that share keyed state: the wind at the airport when a flight was scheduled to leave.
 
-    python examples/departure_wind.py [--input flights-2013]
+    python examples/departure_wind.py [--input flights-2013]      a folder that nycflights_extract.py made
 
 Both streams are keyed by airport. Measurements go into a map; flights wait in another one until a timer says
 that event time has reached their departure, and with it all measurements up to then have come. Then the last one
@@ -62,14 +62,14 @@ def main() -> None:
     late = WatermarkStrategy.for_bounded_out_of_orderness(Duration.of_days(1)).with_timestamp_column("time_hour")
     in_order = WatermarkStrategy.for_monotonous_timestamps().with_timestamp_column("time_hour")
     delays: dict[int, list[int]] = {}
-    with input_folder("Delays and wind.") as folder:
-        env = StreamExecutionEnvironment.get_execution_environment()
-        flights = stream(env, folder, "flights", late)
-        found = with_wind(flights, stream(env, folder, "weather", in_order))
-        with found.execute_and_collect("departure wind") as results:
-            for _, _, delay, wind in results:
-                if wind is not None:
-                    delays.setdefault(round(wind) // 5 * 5, []).append(delay)
+    folder = input_folder("Delays and wind.")
+    env = StreamExecutionEnvironment.get_execution_environment()
+    flights = stream(env, folder, "flights", late)
+    found = with_wind(flights, stream(env, folder, "weather", in_order))
+    with found.execute_and_collect("departure wind") as results:
+        for _, _, delay, wind in results:
+            if wind is not None:
+                delays.setdefault(round(wind) // 5 * 5, []).append(delay)
     print("wind (mph)  flights  mean delay (minutes)")
     for wind, minutes in sorted(delays.items()):
         print(f"{wind:6} -{wind + 4:3} {len(minutes):8,} {sum(minutes) / len(minutes):21.1f}")

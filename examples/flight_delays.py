@@ -1,7 +1,6 @@
 """Event-time windows: how late was each carrier in each hour? Flights, mean and worst delay.
 
-    python examples/nycflights_extract.py flights-2013
-    python examples/flight_delays.py --input flights-2013
+    python examples/flight_delays.py [--input flights-2013]      a folder that nycflights_extract.py made
     yarnflow run -p 2 -py examples/flight_delays.py --input hdfs:///flights-2013 [--output hdfs:///delays]
 
 An hour is one of scheduled departures. The file is in order of actual departures, so scheduled ones are out of
@@ -98,9 +97,13 @@ def delays(lines: DataStream) -> DataStream:
 def main() -> None:
     """Build and run the job."""
     parser = argparse.ArgumentParser(description="Delays of flights per carrier and hour.")
-    parser.add_argument("--input", required=True, help="the folder with flights.csv, local or hdfs://")
+    parser.add_argument("--input", help="the folder with flights.csv, local or hdfs://")
     parser.add_argument("--output", help="a folder to write to, local or hdfs://")
     arguments = parser.parse_args()
+    if not arguments.input:
+        from nycflights import sample  # the module beside this one, which only this needs
+
+        arguments.input = sample()
 
     env = StreamExecutionEnvironment.get_execution_environment()
     source = FileSource.for_record_stream_format(

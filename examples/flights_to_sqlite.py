@@ -1,6 +1,6 @@
 """A source and a sink of your own with exactly-once: flights from a file into SQLite, although a function fails.
 
-    python examples/flights_to_sqlite.py [--input flights-2013]
+    python examples/flights_to_sqlite.py [--input flights-2013]      a folder that nycflights_extract.py made
 
 `FlightLog` knows its position in the file, so that checkpoints can store it. `SqliteSink` commits in two phases:
 before each checkpoint the rows since the last one are put into the table `staged`, and when the checkpoint is
@@ -173,7 +173,8 @@ class FailOnce(MapFunction):
 
 def main() -> None:
     """Copy the flights and count them."""
-    with input_folder("Flights into SQLite.") as folder, tempfile.TemporaryDirectory() as scratch:
+    folder = input_folder("Flights into SQLite.")
+    with tempfile.TemporaryDirectory() as scratch:
         env = StreamExecutionEnvironment.get_execution_environment()
         env.enable_checkpointing(100)
         env.get_checkpoint_config().set_checkpoint_storage_dir(f"{scratch}/checkpoints")

@@ -1,6 +1,6 @@
 """Event time that is sometimes wrong: watermarks of your own, allowed lateness, and what comes too late.
 
-    python examples/late_flights.py [--input flights-2013]
+    python examples/late_flights.py [--input flights-2013]      a folder that nycflights_extract.py made
 
 How many flights are scheduled per hour? They come as they leave, the cancelled ones at the end of the day. A
 flight that leaves on time says what time it is: `OnTime` takes all that was scheduled more than an hour before for
@@ -83,17 +83,17 @@ def main() -> None:
     watermarks = WatermarkStrategy.for_generator(OnTime).with_timestamp_column("time_hour")
     latest: dict[tuple[str, int], int] = {}
     updates = too_late = 0
-    with input_folder("Late flights.") as folder:
-        env = StreamExecutionEnvironment.get_execution_environment()
-        hours = hourly(stream(env, folder, "flights", watermarks))
-        at_the_side = hours.get_side_output(TOO_LATE).map(lambda flight: (flight["origin"], None, 1))
-        with hours.union(at_the_side).execute_and_collect("late flights") as results:
-            for airport, hour, flights in results:
-                if hour is None:
-                    too_late += flights
-                else:
-                    updates += (airport, hour) in latest
-                    latest[airport, hour] = flights
+    folder = input_folder("Late flights.")
+    env = StreamExecutionEnvironment.get_execution_environment()
+    hours = hourly(stream(env, folder, "flights", watermarks))
+    at_the_side = hours.get_side_output(TOO_LATE).map(lambda flight: (flight["origin"], None, 1))
+    with hours.union(at_the_side).execute_and_collect("late flights") as results:
+        for airport, hour, flights in results:
+            if hour is None:
+                too_late += flights
+            else:
+                updates += (airport, hour) in latest
+                latest[airport, hour] = flights
     in_time = f"{sum(latest.values()):,} flights in {len(latest):,} windows"
     print(f"{in_time}, {updates:,} updates, {too_late:,} too late")
 

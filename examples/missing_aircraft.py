@@ -1,6 +1,6 @@
 """Keyed state and timers: which aircraft did not leave New York again within three days?
 
-    python examples/missing_aircraft.py [--input flights-2013]
+    python examples/missing_aircraft.py [--input flights-2013]      a folder that nycflights_extract.py made
 
 Per aircraft a value remembers its last departure, and an event-time timer says when it has been away for too long;
 the next departure deletes the timer. A time to live forgets aircraft that are not seen for a month (of the clock).
@@ -72,13 +72,13 @@ def main() -> None:
     # Flights are in order of actual departure: out of order by up to a day.
     watermarks = WatermarkStrategy.for_bounded_out_of_orderness(Duration.of_days(1))
     watermarks = watermarks.with_timestamp_assigner(ScheduledDeparture())
-    with input_folder("Aircraft that did not come back.") as folder:
-        env = StreamExecutionEnvironment.get_execution_environment()
-        found = missing(stream(env, folder, "flights", watermarks))
-        destinations: dict[str, int] = {}
-        with found.execute_and_collect("missing aircraft") as results:
-            for _, _, destination in results:
-                destinations[destination] = destinations.get(destination, 0) + 1
+    folder = input_folder("Aircraft that did not come back.")
+    env = StreamExecutionEnvironment.get_execution_environment()
+    found = missing(stream(env, folder, "flights", watermarks))
+    destinations: dict[str, int] = {}
+    with found.execute_and_collect("missing aircraft") as results:
+        for _, _, destination in results:
+            destinations[destination] = destinations.get(destination, 0) + 1
     print("destination  aircraft")
     for destination, aircraft in sorted(destinations.items(), key=lambda item: (-item[1], item[0])):
         print(f"{destination:11}  {aircraft:8}")

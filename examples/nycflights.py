@@ -8,10 +8,9 @@ build their job, so workers do not need this module.
 from __future__ import annotations
 
 import argparse
+import atexit
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from nycflights_extract import extract
@@ -53,17 +52,17 @@ def stream(env: StreamExecutionEnvironment, folder: str, name: str, watermarks: 
     return env.from_source(source, watermarks, name)
 
 
-@contextmanager
-def input_folder(description: str) -> Iterator[str]:
-    """The folder that the command line names; without one, a temporary folder with the first week of the year."""
-    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+def input_folder(description: str) -> str:
+    """The folder that the command line names with --input; without it, a sample."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--input", help="a folder that nycflights_extract.py made, local or hdfs://")
-    given = parser.parse_args().input
-    folder = given or tempfile.mkdtemp(prefix="nycflights-")
-    try:
-        if not given:
-            extract(Path(folder), days=7)
-        yield folder
-    finally:
-        if not given:
-            shutil.rmtree(folder)
+    folder: str | None = parser.parse_args().input
+    return folder or sample()
+
+
+def sample() -> str:
+    """Write the first week of the year into a temporary folder, which goes when the program ends."""
+    folder = tempfile.mkdtemp(prefix="nycflights-")
+    atexit.register(shutil.rmtree, folder)
+    extract(Path(folder), days=7)
+    return folder

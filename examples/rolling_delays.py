@@ -1,6 +1,6 @@
 """Windows without time: after every 50 flights of a carrier, the mean delay of its last 200.
 
-    python examples/rolling_delays.py [--input flights-2013]
+    python examples/rolling_delays.py [--input flights-2013]      a folder that nycflights_extract.py made
 
 A global window never ends. The trigger says when it fires, the evictor what it still holds then. (The short form
 `count_window(200, 50)` fires for full windows only: not before the 200th flight, as in PyFlink.)
@@ -43,12 +43,12 @@ def rolling_means(flights: DataStream) -> DataStream:
 def main() -> None:
     """Print the worst moment of each carrier."""
     worst: dict[str, float] = {}
-    with input_folder("Rolling means of delays.") as folder:
-        env = StreamExecutionEnvironment.get_execution_environment()
-        means = rolling_means(stream(env, folder, "flights", WatermarkStrategy.no_watermarks()))
-        with means.execute_and_collect("rolling delays") as results:
-            for carrier, _, mean in results:
-                worst[carrier] = max(mean, worst.get(carrier, mean))
+    folder = input_folder("Rolling means of delays.")
+    env = StreamExecutionEnvironment.get_execution_environment()
+    means = rolling_means(stream(env, folder, "flights", WatermarkStrategy.no_watermarks()))
+    with means.execute_and_collect("rolling delays") as results:
+        for carrier, _, mean in results:
+            worst[carrier] = max(mean, worst.get(carrier, mean))
     print("carrier  worst mean of 200 (minutes)")
     for carrier, mean in sorted(worst.items(), key=lambda item: -item[1]):
         print(f"{carrier:7}  {mean:27.1f}")

@@ -1,6 +1,6 @@
 """State outlives its job: stop with a savepoint, look into it, go on from it with twice the parallelism.
 
-    python examples/stop_and_resume.py [--input flights-2013]
+    python examples/stop_and_resume.py [--input flights-2013]      a folder that nycflights_extract.py made
 
 State is kept by rocksdb here (`pip install yarnflow[rocksdb]`); the savepoint could be resumed with hashmap as
 well. On a cluster, `yarnflow stop -p <folder> <job>` and `yarnflow run -s <savepoint> ...` do the same.
@@ -64,7 +64,8 @@ def program(path: str, checkpoints: str, parallelism: int, savepoint: str | None
 
 def main() -> None:
     """Run the job in two parts."""
-    with input_folder("Stop and resume.") as folder, tempfile.TemporaryDirectory() as scratch:
+    folder = input_folder("Stop and resume.")
+    with tempfile.TemporaryDirectory() as scratch:
         path, checkpoints = f"{folder}/flights.csv", f"{scratch}/checkpoints"
         first = program(path, checkpoints, parallelism=1)
         first.sink_to(DiscardingSink())

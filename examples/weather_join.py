@@ -1,7 +1,6 @@
 """An interval join: flights with the weather at their airport, measured at most an hour before departure.
 
-    python examples/nycflights_extract.py flights-2013
-    python examples/weather_join.py --input flights-2013
+    python examples/weather_join.py [--input flights-2013]      a folder that nycflights_extract.py made
     yarnflow run -p 2 -py examples/weather_join.py --input hdfs:///flights-2013 [--output hdfs:///flights-weather]
 
 Without --output the client prints how delays go with visibility.
@@ -92,9 +91,13 @@ def flights_with_weather(flights: DataStream, weather: DataStream) -> DataStream
 def main() -> None:
     """Build and run the job."""
     parser = argparse.ArgumentParser(description="Flights with the weather at departure.")
-    parser.add_argument("--input", required=True, help="the folder with flights.csv and weather.csv")
+    parser.add_argument("--input", help="the folder with flights.csv and weather.csv")
     parser.add_argument("--output", help="a folder to write to, local or hdfs://")
     arguments = parser.parse_args()
+    if not arguments.input:
+        from nycflights import sample  # the module beside this one, which only this needs
+
+        arguments.input = sample()
 
     env = StreamExecutionEnvironment.get_execution_environment()
 

@@ -142,3 +142,11 @@ def test_async_lookup(data, tmp_path):
     }
     assert found == expected
     assert len(found) > 5
+
+
+@pytest.mark.parametrize(
+    "program", ["aircraft_sessions", "async_lookup", "daily_weather", "flight_delays", "weather_join"]
+)
+def test_without_arguments_an_example_reads_the_first_week(program, tmp_path):
+    assert len(run(tmp_path, program).splitlines()) > 5
+    assert list(tmp_path.glob("nycflights-*")) == []
