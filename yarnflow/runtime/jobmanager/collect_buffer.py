@@ -49,7 +49,8 @@ class CollectBuffer:
         self._released = 0
         self._page: tuple[CollectedRows, ...] = ()
         self._token = 0
-        self._seen: set[str] = set()
+        #: Attempts of whose records the client has some, and the newest barrier before one of these.
+        self._seen: dict[str, int] = {}
         #: Newest sequence of each attempt that is not acknowledged to its worker.
         self._unacknowledged: dict[str, int] = {}
         #: The last barrier that each attempt has sent its records behind.
@@ -138,16 +139,17 @@ class CollectBuffer:
                 taken.append(message)
             self._page = tuple(taken)
             self._waiting_bytes -= size
-            self._seen.update(message.execution_id for message in taken)
+            # An attempt's messages come in order.
+            self._seen.update((message.execution_id, message.checkpoint_id) for message in taken)
             if taken:
                 self._token += 1
         return CollectedPage(
             self._token, tuple(message.rows for message in self._page), ended and not self._waiting
         )
 
-    def forget(self, execution_ids: Iterable[str]) -> bool:
-        """These attempts will begin anew. Returns False when their successors would repeat what the client has
-        seen."""
+    def forget(self, execution_ids: Iterable[str], restored_id: int = 0) -> bool:
+        """These attempts will begin anew, from checkpoint `restored_id` (0: from the start). Returns False when
+        their successors would repeat what the client has seen."""
         gone = set(execution_ids)
         for execution_id in gone:
             self._unacknowledged.pop(execution_id, None)
@@ -159,5 +161,9 @@ class CollectBuffer:
                 if message.execution_id not in gone:
                     self._hold(message)
             return True
-        self._waiting = deque(message for message in self._waiting if message.execution_id not in gone)
-        return not (gone & self._seen)
+        self._waiting = deque(
+            message
+            for message in self._waiting
+            if message.execution_id not in gone or message.checkpoint_id < restored_id
+        )
+        return not any(self._seen.get(execution_id, -1) >= restored_id for execution_id in gone)

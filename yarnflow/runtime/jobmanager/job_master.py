@@ -307,8 +307,10 @@ class JobMaster:
     def _forget(self, execution_ids: tuple[str, ...]) -> None:
         for execution_id in execution_ids:
             self._places.pop(execution_id, None)
+        latest = self.checkpoints.machine.store.latest
+        restored_id = 0 if latest is None else latest.checkpoint_id
         for collect_id, buffer in self._buffers.items():
-            if not buffer.forget(execution_ids):
+            if not buffer.forget(execution_ids, restored_id):
                 text = (
                     f"tasks restarted after the client had read some of their results ({collect_id}); "
                     "without checkpoints they would come twice. Take checkpoints, write to a sink, or do not "

@@ -83,6 +83,18 @@ def tagged(sequence: int, checkpoint: int, execution: str = "e") -> CollectedRow
     return CollectedRows("job", "c", execution, sequence, bytes([sequence]), checkpoint)
 
 
+def test_a_restart_from_a_checkpoint_by_hand_takes_back_what_came_after_it():
+    for fetched in (0, 1, 2):
+        buffer = CollectBuffer()
+        token = 0
+        for sequence, checkpoint in enumerate((0, 4)):
+            buffer.add(tagged(sequence, checkpoint))
+            if sequence < fetched:
+                token = buffer.fetch(token, False).token
+        assert buffer.forget(["e"], 4) is (fetched < 2)
+        assert buffer.fetch(token, False).batches == ((b"\0",) if fetched == 0 else ())
+
+
 def test_records_wait_for_the_checkpoint_behind_them():
     buffer = CollectBuffer(checkpointed=True)
     for sequence, checkpoint in enumerate((0, 0, 1)):
