@@ -127,7 +127,8 @@ def _cells(state: dict[str, Any]) -> list[str]:
     details = state["details"]
     kind = f"{state['kind']} {details.get('state', '')}".strip()
     rows = "" if state["rows"] is None else f"{state['rows']:,}"
-    return [state["name"], kind, details.get("type", ""), rows, _size(state["size"])]
+    declared = details.get("type", "").replace("PickledByteArrayTypeInfo", "object").replace("TypeInfo", "")
+    return [state["name"], kind, declared, rows, _size(state["size"])]
 
 
 def _size(count: int) -> str:
