@@ -41,6 +41,7 @@ from yarnflow.runtime.operators.columnar_partials import (
 from yarnflow.runtime.operators.stored_watermark import restored_watermark, store_watermark
 from yarnflow.runtime.operators.timestamps import missing_timestamp
 from yarnflow.runtime.operators.window_base import LATE_METRIC
+from yarnflow.runtime.operators.window_layout import check_layout, store_layout
 from yarnflow.runtime.operators.window_panes import SharedPanes
 from yarnflow.runtime.state.restore import RestoredOperator
 from yarnflow.runtime.state.snapshot import Chunk, KeyedPart, TaskSnapshot
@@ -323,6 +324,7 @@ class ColumnarWindowOperator(StreamOperator):
     def snapshot(self, snapshot: TaskSnapshot) -> None:
         operator_id = self.operator.operator_id
         store_watermark(snapshot, self)
+        store_layout(snapshot, self, self._layout())
         if not self._panes:
             return
         for pane in self._panes.values():
@@ -352,7 +354,11 @@ class ColumnarWindowOperator(StreamOperator):
         text: str = base64.b64encode(pa.schema(fields).serialize()).decode()
         return text
 
+    def _layout(self) -> str:
+        return f"{self._assigner!r} on columns"
+
     def restore(self, restored: RestoredOperator) -> None:
+        check_layout(restored, self, self._layout())
         self.watermark = restored_watermark(restored)
         if self._in_event_time:
             self._now = self.watermark

@@ -34,8 +34,10 @@ from yarnflow.runtime.operators.keyed import check_selector
 from yarnflow.runtime.operators.process import RESULTS, KeyedFunctionOperator
 from yarnflow.runtime.operators.timestamps import missing_timestamp
 from yarnflow.runtime.operators.window_contents import contents_of
+from yarnflow.runtime.operators.window_layout import check_layout, store_layout
 from yarnflow.runtime.state.backend import KeyedStateBackend
 from yarnflow.runtime.state.restore import RestoredOperator
+from yarnflow.runtime.state.snapshot import TaskSnapshot
 
 #: Names under which state is stored.
 CONTENTS = "window-contents"
@@ -115,6 +117,18 @@ class WindowingOperator(KeyedFunctionOperator):
         self._late_dropped: Any = None
 
     # -- life ------------------------------------------------------------------------------------------------
+
+    def layout(self) -> str:
+        """What decides how windows are stored, in words: see window_layout.py."""
+        return f"{self.spec.assigner!r} with {self.contents.kept}"
+
+    def restore(self, restored: RestoredOperator) -> None:
+        check_layout(restored, self, self.layout())
+        super().restore(restored)
+
+    def snapshot(self, snapshot: TaskSnapshot) -> None:
+        super().snapshot(snapshot)
+        store_layout(snapshot, self, self.layout())
 
     def open(self) -> None:
         context = self.context.runtime_context

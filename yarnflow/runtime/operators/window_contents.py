@@ -32,9 +32,11 @@ class Contents(ABC):
     Attributes:
         key: key(record).
         incremental: one value is kept instead of all records.
+        kept: what is kept, for messages.
     """
 
     incremental = True
+    kept = "reduced records"
 
     def __init__(self, name: str, key: Any) -> None:
         self._name = name
@@ -103,6 +105,8 @@ class Reduced(Contents):
 class Aggregated(Contents):
     """The accumulator of an AggregateFunction."""
 
+    kept = "accumulators"
+
     def __init__(self, name: str, key: Any, function: Any) -> None:
         super().__init__(name, key)
         self._create = function.create_accumulator
@@ -140,6 +144,7 @@ class Listed(Contents):
     """All records, in order of arrival."""
 
     incremental = False
+    kept = "records"
 
     def absorb(self, state: State, records: list[Any]) -> None:
         key, get = self.key, state.get
@@ -171,6 +176,7 @@ class TimedList(Contents):
     """All records with their times, for evictors."""
 
     incremental = False
+    kept = "records and their times"
 
     def absorb(self, state: State, records: list[Any]) -> None:
         raise AssertionError("windows with evictors take record by record")

@@ -45,6 +45,9 @@ class CountWindowOperator(WindowingOperator):
             self.size, self.slide = assigner.window_size, assigner.window_slide
         self.counts: MutableMapping[Any, list[Any]] = self.backend.table(COUNTS).of(None)
 
+    def layout(self) -> str:
+        return f"windows of {self.size} records every {self.slide} with {self.contents.kept}"
+
     def restore(self, restored: RestoredOperator) -> None:
         super().restore(restored)
         self.counts = self.backend.table(COUNTS).of(None)

@@ -69,6 +69,10 @@ class WindowOperator(WindowingOperator):
         if isinstance(self._assigner, MergingWindowAssigner):
             self._merging = MergingWindows(self._assigner, self.backend.table("merging-windows"))
 
+    def layout(self) -> str:
+        # Whoever has assigned a window, its timers know when it ends.
+        return f"windows with timers and {self._kept.kept}"
+
     def restore(self, restored: RestoredOperator) -> None:
         super().restore(restored)
         self.event_timers.restore(restored, _EVENT_TIMERS)

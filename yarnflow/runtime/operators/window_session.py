@@ -52,6 +52,9 @@ class SessionOperator(FiredByTimeOperator):
         self.checks = TimerQueue()
         self._late: list[tuple[Any, int]] = []
 
+    def layout(self) -> str:
+        return f"sessions with {self.contents.kept}"
+
     def restore(self, restored: RestoredOperator) -> None:
         super().restore(restored)
         self.checks.restore(restored, CHECKS)

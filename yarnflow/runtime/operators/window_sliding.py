@@ -27,6 +27,9 @@ class SlidingPanesOperator(TimeWindowsOperator):
         #: Windows in `to_fire`.
         self._waiting: set[int] = set()
 
+    def layout(self) -> str:
+        return f"panes of {super().layout()}"
+
     def reopen(self, window: TimeWindow) -> None:
         self._pane_at(window.start)
 

@@ -544,3 +544,36 @@ def test_count_windows_forget_what_they_have_given() -> None:
     restored = Harness(WindowSpec(key, CountTumblingWindowAssigner(2), window_function=Apply()), restored=[stored])
     restored.send(12)
     assert [row[2] for row in restored.rows()] == [[2, 12]]
+
+
+SESSIONS = WindowSpec(key, EventTimeSessionWindows(10), aggregate=Sum())
+COUNTS = WindowSpec(key, CountTumblingWindowAssigner(2), aggregate=Sum())
+
+
+@pytest.mark.parametrize(
+    ("base", "changes", "message"),
+    [
+        (TUMBLING, {"assigner": TumblingEventTimeWindows(20)}, r"TumblingEventTimeWindows\(10, 0\) with accumul"),
+        (TUMBLING, {"trigger": CountTrigger(2)}, "now has windows with timers and accumulators"),
+        (TUMBLING, {"aggregate": None, "aggregates": (("n", count()),)}, "on columns"),
+        (spec(TUMBLING, assigner=SlidingEventTimeWindows(10, 5)), {"aggregate": NoMerge()}, "of panes of"),
+        (SESSIONS, {"trigger": PurgingTrigger(EventTimeTrigger())}, "state is of sessions with accumulators"),
+        (SESSIONS, {"aggregate": None, "window_function": Apply()}, "now has sessions with records"),
+        (COUNTS, {"assigner": CountTumblingWindowAssigner(3)}, "of windows of 2 records every 2 with acc"),
+    ],
+)
+def test_windows_of_another_kind_are_refused(base: WindowSpec, changes: Any, message: str) -> None:
+    harness = Harness(base)
+    harness.send(1, times=[1])
+    stored = [harness.snapshot()]
+    with pytest.raises(ProgramError, match=message):
+        Harness(replace(base, **changes), restored=stored)
+
+
+def test_sessions_may_go_on_with_another_gap() -> None:
+    harness = Harness(SESSIONS)
+    harness.send(1, times=[1])
+    harness = Harness(replace(SESSIONS, assigner=EventTimeSessionWindows(20)), restored=[harness.snapshot()])
+    harness.send(11, times=[5])
+    harness.watermark(24)
+    assert harness.out == [(12, 24), ("watermark", 24)]
