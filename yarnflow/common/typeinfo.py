@@ -257,7 +257,7 @@ class RowTypeInfo(TypeInformation):
                 else:
                     raise _misfit(value, self)
             if len(values) != width:
-                raise _misfit(value, self)
+                raise _misfit(value, self, len(values))
             if fields is not None:
                 values = list(_convert(values, fields))
             return make_row(names, values) if kind is None else make_row(names, values, kind)
@@ -271,10 +271,11 @@ class RowTypeInfo(TypeInformation):
         return f"RowTypeInfo({', '.join(types)})"
 
 
-def _misfit(value: Any, declared: TypeInformation) -> WrongTypeError:
+def _misfit(value: Any, declared: TypeInformation, fields: int | None = None) -> WrongTypeError:
+    reason = "" if fields is None else f" (it has {fields} fields)"
     return WrongTypeError(
-        f"the value {value!r} does not fit the declared type {declared!r}: change what the function returns, or "
-        "the type that is declared for it"
+        f"the value {value!r} does not fit the declared type {declared!r}{reason}: change what the function "
+        "returns, or the type that is declared for it"
     )
 
 

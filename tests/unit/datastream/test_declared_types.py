@@ -77,7 +77,7 @@ def test_only_the_main_output_has_the_declared_type(numbers: DataStream) -> None
 
 
 def test_a_result_of_another_shape_is_an_error(numbers: DataStream) -> None:
-    with pytest.raises(TypeError, match=r"5 is not TupleTypeInfo\(String, Integer\)"):
+    with pytest.raises(TypeError, match=r"5 does not fit the declared type TupleTypeInfo\(String, Integer\)"):
         run(numbers.map(lambda n: n, PAIR), [5])
 
 
