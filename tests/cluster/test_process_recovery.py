@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.cluster.recovering import KEYS, environment, script, slowly, stream
 from yarnflow.datastream import (
     DataStream,
     KeyedBroadcastProcessFunction,
     KeyedCoProcessFunction,
     KeyedProcessFunction,
     RuntimeContext,
-    StreamExecutionEnvironment,
 )
 from yarnflow.datastream.expressions import col
 from yarnflow.datastream.state import ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor
@@ -27,63 +24,12 @@ from yarnflow.functions.checkpointed import (
     FunctionSnapshotContext,
 )
 from yarnflow.functions.connectors.number_sequence import NumberSequenceSource
-from yarnflow.testing import At, FailingSource, FaultKind, FaultPlan, ScriptedSource
+from yarnflow.testing import FailingSource, FaultKind
 from yarnflow.testing.scripted_source import watermark_per_batch
 
 pytestmark = pytest.mark.cluster
 
-#: How far records are out of order at most, in ms.
-DISORDER = 200
-KEYS = 7
 COUNT = 600
-
-
-def environment(tmp_path: Path, backend: str = "hashmap") -> StreamExecutionEnvironment:
-    env = StreamExecutionEnvironment.get_execution_environment()
-    env.enable_checkpointing(50)
-    for key, value in {
-        "restart-strategy.type": "fixed-delay",
-        "restart-strategy.fixed-delay.attempts": "20",
-        "restart-strategy.fixed-delay.delay": "10 ms",
-        "state.backend.type": backend,
-        "execution.checkpointing.dir": (tmp_path / "checkpoints").as_uri(),
-    }.items():
-        env._config.set_string(key, value)
-    return env
-
-
-def slowly(value: Any) -> Any:
-    time.sleep(0.0005)  # gives checkpoints the time to happen
-    return value
-
-
-@pytest.fixture
-def plan(tmp_path: Path) -> Iterator[Callable[..., FaultPlan]]:
-    """Makes fault plans: plan(name, kind, *after). Checks in the end that they have been carried out."""
-    plans: list[FaultPlan] = []
-
-    def make(name: str, kind: FaultKind, *after: int) -> FaultPlan:
-        folder = tmp_path / name
-        folder.mkdir()
-        plans.append(FaultPlan(str(folder), after, kind))
-        return plans[-1]
-
-    yield make
-    for made in plans:
-        assert len(list(Path(made.directory).iterdir())) >= len(made.after), made
-
-
-def script(seed: int) -> list[At]:
-    """Records (key, seed, number) with out-of-order times."""
-    generator = random.Random(seed)
-    return [At(10 * n + generator.randrange(DISORDER), (n % KEYS, seed, n)) for n in range(COUNT)]
-
-
-def stream(
-    env: StreamExecutionEnvironment, seeds: tuple[int, ...], faults: FaultPlan, ends: bool = True
-) -> DataStream:
-    source = ScriptedSource(*map(script, seeds), batch_size=10, bounded=False, ends=ends)
-    return env.from_source(FailingSource(source, faults), watermark_per_batch(DISORDER), f"{seeds}").map(slowly)
 
 
 def collected(results: DataStream) -> list[Any]:
@@ -124,9 +70,9 @@ class Count(KeyedProcessFunction, CheckpointedFunction):
 @pytest.mark.parametrize("kind", [FaultKind.RAISE, FaultKind.KILL])
 def test_keyed_state_timers_and_operator_state(cluster, plan, tmp_path, backend, kind):
     env = environment(tmp_path, backend)
-    source = stream(env, (1, 2), plan("faults", kind, 150, 320))
+    source = stream(env, [script(1, COUNT), script(2, COUNT)], "records", plan("faults", kind, 150, 320))
     found = collected(source.key_by(lambda record: record[0]).process(Count()))
-    records = [*script(1), *script(2)]
+    records = [*script(1, COUNT), *script(2, COUNT)]
     keys = Counter(record.value[0] for record in records)
     assert sorted((key, count) for what, key, count in found if what == "count") == [
         (key, count) for key in range(KEYS) for count in range(1, keys[key] + 1)
@@ -159,7 +105,9 @@ class Later(KeyedProcessFunction):
 
 def test_processing_timers(cluster, plan, tmp_path):
     env = environment(tmp_path)
-    source = stream(env, (1, 2), plan("faults", FaultKind.KILL, 150, 320), ends=False)
+    source = stream(
+        env, [script(1, COUNT), script(2, COUNT)], "records", plan("faults", FaultKind.KILL, 150, 320), ends=False
+    )
     given = source.key_by(lambda record: record).process(Later())
     found: list[Any] = []
     with given.execute_and_collect() as results:
@@ -167,7 +115,7 @@ def test_processing_timers(cluster, plan, tmp_path):
             found.append(record)
             if len(found) == 2 * COUNT:
                 break
-    assert sorted(found) == sorted(record.value for seed in (1, 2) for record in script(seed))
+    assert sorted(found) == sorted(record.value for seed in (1, 2) for record in script(seed, COUNT))
 
 
 class Meet(KeyedCoProcessFunction):
@@ -193,10 +141,10 @@ class Meet(KeyedCoProcessFunction):
 
 def test_two_inputs(cluster, plan, tmp_path):
     env = environment(tmp_path)
-    left = stream(env, (1,), plan("left faults", FaultKind.KILL, 150))
-    right = stream(env, (2,), plan("right faults", FaultKind.RAISE, 320))
+    left = stream(env, [script(1, COUNT)], "left", plan("left faults", FaultKind.KILL, 150))
+    right = stream(env, [script(2, COUNT)], "right", plan("right faults", FaultKind.RAISE, 320))
     met = left.connect(right).key_by(lambda record: record[0], lambda record: record[0]).process(Meet())
-    ones, others = script(1), script(2)
+    ones, others = script(1, COUNT), script(2, COUNT)
     expected = sorted((one.value, other.value) for one, other in zip(ones, others, strict=True))
     assert sorted(collected(met)) == expected
 
@@ -236,11 +184,12 @@ class Name(KeyedBroadcastProcessFunction):
 
 def test_broadcast_state(cluster, plan, tmp_path):
     env = environment(tmp_path)
-    rules = stream(env, (3,), plan("rule faults", FaultKind.RAISE, 280, 150)).broadcast(RULES)
-    source = stream(env, (1, 2), plan("faults", FaultKind.KILL, 150, 320))
+    faults = plan("rule faults", FaultKind.RAISE, 80, 80)
+    rules = stream(env, [script(3, COUNT)], "rules", faults).broadcast(RULES)
+    source = stream(env, [script(1, COUNT), script(2, COUNT)], "records", plan("faults", FaultKind.KILL, 150, 320))
     named = source.key_by(lambda record: record[0]).connect(rules).process(Name())
     assert sorted(collected(named)) == sorted(
-        (f"rule {record.value[0]}", record.value) for seed in (1, 2) for record in script(seed)
+        (f"rule {record.value[0]}", record.value) for seed in (1, 2) for record in script(seed, COUNT)
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.cluster.recovering import slowly
 from tests.cluster.waiting import eventually
 from yarnflow.common import WatermarkStrategy
 from yarnflow.datastream import KeyedProcessFunction, RuntimeContext, StreamExecutionEnvironment
@@ -35,11 +35,6 @@ class Remember(KeyedProcessFunction):
         self.by_digit.put(number % 10, (self.by_digit.get(number % 10) or 0) + 1)
         self.ballast.add(bytes(1000))
         yield key, self.count.value(), dict(self.by_digit.items()), len(list(self.ballast.get()))
-
-
-def slowly(value: Any) -> Any:
-    time.sleep(0.0003)  # gives checkpoints the time to happen
-    return value
 
 
 @pytest.mark.parametrize("directory", [True, False], ids=["incremental", "without a directory"])

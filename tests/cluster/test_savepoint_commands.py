@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.test_standalone import Cluster, wait_for
+from tests.cluster.test_standalone import Cluster
+from tests.cluster.waiting import eventually
 from yarnflow.graph import executor
 
 pytestmark = pytest.mark.cluster
@@ -69,7 +70,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         )
         (tmp_path / "job.py").write_text(PROGRAM.replace("COUNT", str(COUNT)))
         found.run("start-cluster.sh")
-        wait_for(lambda: found.has_taskmanagers(1), "the TaskManager has registered")
+        eventually(lambda: found.has_taskmanagers(1), what="the TaskManager has registered")
         yield found
     finally:
         executor.install(None)
@@ -86,7 +87,7 @@ def start(cluster: Cluster, output: Path, *options: str) -> str:
     match = re.search(r"JobID ([0-9a-f]{32})", shown)
     assert match, shown
     before = len(committed(output))
-    wait_for(lambda: len(committed(output)) > before, "results are committed")
+    eventually(lambda: len(committed(output)) > before, what="results are committed")
     return match[1]
 
 
@@ -130,7 +131,7 @@ def test_a_cancelled_job_goes_on_from_its_savepoint_and_from_its_retained_checkp
 ) -> None:
     job_id = start(cluster, tmp_path / "first", "-p", "2")
     path = path_in(yarnflow(cluster, "cancel", "-s", job_id))
-    wait_for(lambda: cluster.client.status(job_id) == "CANCELED", "the job is cancelled")
+    eventually(lambda: cluster.client.status(job_id) == "CANCELED", what="the job is cancelled")
     retained = tmp_path / "checkpoints" / job_id
     for start_from, name in ((path, "second"), (str(retained), "third")):
         output = tmp_path / name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from ast import literal_eval
 from collections import Counter
 from collections.abc import Iterable
@@ -12,13 +11,14 @@ from typing import Any
 
 import pytest
 
+from tests.cluster.recovering import slowly
 from tests.cluster.waiting import eventually
 from yarnflow.common import Duration, Time, WatermarkStrategy
 from yarnflow.datastream import KeyedProcessFunction, ProcessWindowFunction, StreamExecutionEnvironment
 from yarnflow.datastream.state import ValueStateDescriptor
 from yarnflow.datastream.window import TumblingEventTimeWindows
 from yarnflow.functions.connectors.number_sequence import NumberSequenceSource
-from yarnflow.testing import At, FailingSource, FaultKind, FaultPlan, ScriptedSource, Until
+from yarnflow.testing import At, FailingSource, FaultKind, ScriptedSource, Until
 
 pytestmark = pytest.mark.cluster
 
@@ -34,17 +34,6 @@ def environment() -> StreamExecutionEnvironment:
     return env
 
 
-def plan(tmp_path: Any, kind: FaultKind, *after: int) -> FaultPlan:
-    folder = tmp_path / "faults"
-    folder.mkdir()
-    return FaultPlan(str(folder), after, kind)
-
-
-def slowly(value: Any) -> Any:
-    time.sleep(0.0005)  # gives checkpoints the time to happen
-    return value
-
-
 class Numbering(KeyedProcessFunction):
     """Each record with its number within the key."""
 
@@ -58,9 +47,9 @@ class Numbering(KeyedProcessFunction):
 
 
 @pytest.mark.parametrize("kind", list(FaultKind))
-def test_every_number_is_counted_once(cluster, tmp_path, kind):
+def test_every_number_is_counted_once(cluster, plan, kind):
     env = environment()
-    source = FailingSource(NumberSequenceSource(0, 3999), plan(tmp_path, kind, 700, 900))
+    source = FailingSource(NumberSequenceSource(0, 3999), plan("faults", kind, 300, 400))
     numbers = env.from_source(source, WatermarkStrategy.no_watermarks(), "numbers").map(slowly)
     with numbers.key_by(lambda value: value % KEYS).process(Numbering()).execute_and_collect() as results:
         found = list(results)
@@ -75,7 +64,7 @@ class Members(ProcessWindowFunction):
         yield context.window().start, sorted(elements)
 
 
-def test_windows_after_failures_hold_every_record(cluster, tmp_path):
+def test_windows_after_failures_hold_every_record(cluster, plan):
     """Five splits on two subtasks, out of order within the bound, and each subtask fails."""
     bound, splits, count = 200, 5, 400
     scripts = [
@@ -91,7 +80,7 @@ def test_windows_after_failures_hold_every_record(cluster, tmp_path):
 
     env = environment()
     script_source = ScriptedSource(*scripts, batch_size=20, bounded=False, ends=True)
-    source = FailingSource(script_source, plan(tmp_path, FaultKind.RAISE, 150, 130))
+    source = FailingSource(script_source, plan("faults", FaultKind.RAISE, 40, 30))
     strategy = WatermarkStrategy.for_bounded_out_of_orderness(Duration.of_millis(bound))
     env._config.set_string("pipeline.auto-watermark-interval", "10 ms")
     stream = (

@@ -9,13 +9,12 @@ import socket
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.cluster.waiting import eventually
 from yarnflow.common import RestartStrategies
 from yarnflow.datastream import StreamExecutionEnvironment
 from yarnflow.graph import executor
@@ -26,15 +25,6 @@ ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 60.0
 
 pytestmark = pytest.mark.cluster
-
-
-def wait_for(condition: Callable[[], Any], what: str) -> Any:
-    """The first true value of the condition; fails after the deadline."""
-    end = time.monotonic() + DEADLINE
-    while not (value := condition()):
-        assert time.monotonic() < end, f"not within {DEADLINE} s: {what}"
-        time.sleep(0.02)
-    return value
 
 
 class Cluster:
@@ -115,7 +105,7 @@ class Cluster:
         self.client.close()
         for pid in self.processes():
             os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: not self.processes(), "all processes are gone")
+        eventually(lambda: not self.processes(), what="all processes are gone")
 
 
 def free_ports(count: int) -> list[int]:
@@ -154,7 +144,7 @@ def test_jobs_run_and_stop_cluster_leaves_nothing(cluster: Cluster) -> None:
     assert cluster.secret.read_text().strip() not in started
     second = cluster.run("taskmanager.sh", "start")
     assert "A TaskManager runs already on" in second
-    wait_for(lambda: cluster.has_taskmanagers(2), "two TaskManagers")
+    eventually(lambda: cluster.has_taskmanagers(2), what="two TaskManagers")
 
     env = environment_on(cluster)
     env.set_parallelism(2)  # a slot of each
@@ -184,14 +174,14 @@ def test_jobs_run_and_stop_cluster_leaves_nothing(cluster: Cluster) -> None:
     stopped = cluster.run("stop-cluster.sh")
     assert [stopped.count(f"Stopped the {kind}") for kind in ("TaskManager", "JobManager")] == [2, 1]
     assert "killed" not in stopped
-    wait_for(lambda: not cluster.processes(), "no process is left")
+    eventually(lambda: not cluster.processes(), what="no process is left")
     assert list((cluster.folder / "pids").iterdir()) == []
     assert "No JobManager runs" in cluster.run("stop-cluster.sh")
 
 
 def test_a_job_outlives_the_taskmanager_it_ran_on(cluster: Cluster) -> None:
     cluster.run("start-cluster.sh")
-    first = [view["id"] for view in wait_for(cluster.client.taskmanagers, "a TaskManager")]
+    first = [view["id"] for view in eventually(cluster.client.taskmanagers, what="a TaskManager")]
     taken, done = str(cluster.folder / "taken"), str(cluster.folder / "done")
 
     def work(number: int) -> int:
@@ -210,9 +200,11 @@ def test_a_job_outlives_the_taskmanager_it_ran_on(cluster: Cluster) -> None:
     env.set_restart_strategy(RestartStrategies.fixed_delay_restart(3, 100))
     env.from_collection([1]).map(work).print()
     job = env.execute_async("survivor")
-    victim = int(wait_for(lambda: os.path.exists(taken) and Path(taken).read_text().strip(), "the task runs"))
+    victim = int(
+        eventually(lambda: os.path.exists(taken) and Path(taken).read_text().strip(), what="the task runs")
+    )
     other = pid_in(cluster.run("taskmanager.sh", "start"))
-    wait_for(lambda: cluster.has_taskmanagers(2), "two TaskManagers")
+    eventually(lambda: cluster.has_taskmanagers(2), what="two TaskManagers")
     os.kill(victim, signal.SIGKILL)
     job.get_job_execution_result().result()
     assert int(Path(done).read_text()) == other
@@ -220,7 +212,7 @@ def test_a_job_outlives_the_taskmanager_it_ran_on(cluster: Cluster) -> None:
     # The dead one's pid file does not count: its number is free again, and stop ends what is there.
     assert "with pid" in cluster.run("taskmanager.sh", "start")
     assert cluster.run("stop-cluster.sh").count("Stopped the TaskManager") == 2
-    wait_for(lambda: not cluster.processes(), "no process is left")
+    eventually(lambda: not cluster.processes(), what="no process is left")
 
 
 def test_taskmanagers_wait_for_the_next_jobmanager(cluster: Cluster) -> None:
@@ -230,10 +222,10 @@ def test_taskmanagers_wait_for_the_next_jobmanager(cluster: Cluster) -> None:
     assert "keeps trying" in cluster.run("taskmanager.sh", "start")
     rest = f"-Drest.port={cluster.rest_port}"
     cluster.run("jobmanager.sh", "start", "localhost", str(cluster.rest_port))
-    wait_for(lambda: cluster.has_taskmanagers(1), "a TaskManager")
+    eventually(lambda: cluster.has_taskmanagers(1), what="a TaskManager")
     assert "Stopped the JobManager" in cluster.run("jobmanager.sh", "stop")
     cluster.run("jobmanager.sh", "start", rest)
-    wait_for(lambda: cluster.has_taskmanagers(1), "the same TaskManager")
+    eventually(lambda: cluster.has_taskmanagers(1), what="the same TaskManager")
 
 
 def test_a_second_jobmanager_names_the_first_and_the_port(cluster: Cluster) -> None:
@@ -256,15 +248,15 @@ def test_sigterm_ends_foreground_processes_gracefully(cluster: Cluster) -> None:
         with socket.socket() as probe:
             return probe.connect_ex(("localhost", cluster.rest_port)) == 0
 
-    wait_for(reachable, "REST")
+    eventually(reachable, what="REST")
     taskmanager = cluster.foreground("taskmanager")
-    wait_for(lambda: cluster.has_taskmanagers(1), "a TaskManager")
+    eventually(lambda: cluster.has_taskmanagers(1), what="a TaskManager")
     for process in (taskmanager, jobmanager):
         process.send_signal(signal.SIGTERM)
         _, log = process.communicate(timeout=DEADLINE)
         assert process.returncode == 0, log
         assert "Traceback" not in log
-    wait_for(lambda: not cluster.processes(), "no process is left")
+    eventually(lambda: not cluster.processes(), what="no process is left")
 
 
 def test_bad_secrets_are_refused(cluster: Cluster) -> None:
@@ -329,7 +321,7 @@ def test_a_process_that_does_not_end_is_killed(cluster: Cluster) -> None:
     pid = pid_in(cluster.run("jobmanager.sh", "start", f"-Drest.port={cluster.rest_port}"))
     os.kill(pid, signal.SIGSTOP)  # it cannot react to SIGTERM
     assert "did not end within 10 s and was killed" in cluster.run("jobmanager.sh", "stop")
-    wait_for(lambda: not cluster.processes(), "no process is left")
+    eventually(lambda: not cluster.processes(), what="no process is left")
 
 
 def test_other_hosts_are_reached_by_ssh(cluster: Cluster) -> None:
@@ -346,7 +338,7 @@ def test_other_hosts_are_reached_by_ssh(cluster: Cluster) -> None:
     (cluster.conf / "workers").write_text("alpha\nlocalhost\nbeta\n")
     cluster.write_conf(**{"env.ssh.opts": "-p 2222", "rest.port": str(cluster.rest_port)})
     cluster.run("start-cluster.sh", "-Dtaskmanager.numberOfTaskSlots=2")
-    wait_for(lambda: cluster.has_taskmanagers(3), "three TaskManagers")
+    eventually(lambda: cluster.has_taskmanagers(3), what="three TaskManagers")
     assert cluster.client.overview()["slots-total"] == 6
     calls = (tools / "calls").read_text().splitlines()
     assert len(calls) == 2
@@ -355,7 +347,7 @@ def test_other_hosts_are_reached_by_ssh(cluster: Cluster) -> None:
         for call in calls
     )
     cluster.run("stop-cluster.sh")
-    wait_for(lambda: not cluster.processes(), "no process is left")
+    eventually(lambda: not cluster.processes(), what="no process is left")
 
 
 @pytest.mark.parametrize(

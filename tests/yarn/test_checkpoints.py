@@ -6,16 +6,15 @@ import json
 import os
 import re
 import signal
-import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.chaos.numbered_job import expected
+from tests.cluster.waiting import eventually
 from tests.yarn.yarn_commands import ROOT, RUN_SIZES, SECONDS, Commands, application_of, url_of
 from yarnflow import fs
 
@@ -35,17 +34,6 @@ env.execute("numbered")
 """
 
 JOB_ID = re.compile(r"JobID ([0-9a-f]{32})")
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    """Wait for something true and return it."""
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"{what} did not happen")
 
 
 def lines_of(uri: str) -> Counter[str]:
@@ -159,10 +147,10 @@ def test_a_session_loses_nothing(commands: Commands, yarn_session: str, backend:
     job = Numbered(commands, f"session-{backend}", backend)
     rest = Rest(url_of(commands.run("session", "-d", "-id", yarn_session).stdout))
     job_id = job_of(job.run(parallelism=2, rate=12_000))
-    until(lambda: rest.completed(job_id) >= 2, "two checkpoints")
+    eventually(lambda: rest.completed(job_id) >= 2, SECONDS, "two checkpoints")
     os.kill(slot_workers(yarn_session)[0], signal.SIGKILL)
     before = rest.completed(job_id)
-    until(lambda: rest.completed(job_id) > before + 1, "checkpoints after the restart")
+    eventually(lambda: rest.completed(job_id) > before + 1, SECONDS, "checkpoints after the restart")
     assert rest.get(f"/jobs/{job_id}/checkpoints")["counts"]["restored"] == 1
 
     savepoint = savepoint_of(commands.run("stop", "-p", job.savepoints, job_id).stdout)
@@ -173,7 +161,7 @@ def test_a_session_loses_nothing(commands: Commands, yarn_session: str, backend:
     assert f"{job_id} : numbered (FINISHED)" in commands.run("list", "-a").stdout
 
     second = job_of(job.run("-s", savepoint, parallelism=1, rate=1e9))
-    until(lambda: rest.get(f"/jobs/{second}")["state"] == "FINISHED", "the end of the resumed job")
+    eventually(lambda: rest.get(f"/jobs/{second}")["state"] == "FINISHED", SECONDS, "the end of the resumed job")
     job.check()
     commands.run("savepoint", "-d", savepoint)
     system, path = fs.get(savepoint)
@@ -185,12 +173,12 @@ def test_an_application_goes_on_from_the_savepoint_of_another(commands: Commands
     job = Numbered(commands, "per-job", "hashmap")
     first = job.run("-m", "yarn-cluster", *RUN_SIZES, parallelism=1, rate=12_000)
     application_id, job_id = application_of(first), job_of(first)
-    url = until(lambda: commands.application(application_id).get("trackingUrl"), "a tracking URL")
+    url = eventually(lambda: commands.application(application_id).get("trackingUrl"), SECONDS, "a tracking URL")
     assert url
     running = f"{job_id} : numbered (RUNNING)"
-    until(lambda: running in commands.run("list", "-yid", application_id).stdout, "the job to run")
+    eventually(lambda: running in commands.run("list", "-yid", application_id).stdout, SECONDS, "the job to run")
     cancel = ("cancel", "-s", job.savepoints, "-yid", application_id, job_id)
-    savepoint = until(lambda: savepoint_of(commands.run(*cancel, code=None).stdout), "a savepoint")
+    savepoint = eventually(lambda: savepoint_of(commands.run(*cancel, code=None).stdout), SECONDS, "a savepoint")
     commands.until_ended(application_id)
     second = job.run("-m", "yarn-cluster", *RUN_SIZES, "-s", savepoint, parallelism=2, rate=1e9)
     assert commands.until_ended(application_of(second))["finalStatus"] == "SUCCEEDED"

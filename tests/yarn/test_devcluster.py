@@ -7,25 +7,18 @@ import os
 import signal
 import socket
 import subprocess
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from tests.cluster.waiting import eventually
 from yarnflow.cli.devcluster import command
 from yarnflow.devcluster import processes, readiness
 from yarnflow.devcluster.cluster import DevCluster
 from yarnflow.errors import DevClusterError
-
-
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for: {what}"
-        time.sleep(0.1)
 
 
 def rm(cluster: DevCluster, path: str, body: object = None) -> dict:
@@ -137,7 +130,7 @@ def test_stop_leaves_nothing_even_of_running_and_hung_processes(devcluster: DevC
         daemon.pid for daemon in devcluster.status().daemons
     )
     application = submit_sleeper(own)
-    wait_for(lambda: len(own.status().containers) >= 2, "the container's processes")
+    eventually(lambda: len(own.status().containers) >= 2, what="the container's processes")
     containers = [processes.identify(pid) for pid in own.status().containers]
     hung = own.pid("datanode")
     assert hung is not None

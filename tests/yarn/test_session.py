@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.cluster.waiting import eventually
 from tests.yarn.yarn_commands import SECONDS, SIZES, WORD_COUNT, Commands, application_of, line_with, url_of
 
 ENDLESS = """
@@ -65,16 +63,6 @@ def _program(folder: Path, text: str) -> str:
     return str(path)
 
 
-def _until(condition: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"waited in vain for {what}")
-
-
 def test_run_finds_the_session_by_the_properties_file(commands: Commands, yarn_session: str) -> None:
     note = next(commands.folder.glob(".yarn-properties-*")).read_text()
     assert f"applicationID={yarn_session}" in note
@@ -108,9 +96,13 @@ def test_a_detached_job_is_listed_and_cancelled(
 ) -> None:
     done = commands.run("run", "-d", "-py", _program(tmp_path, ENDLESS))
     job_id = done.stdout.split("JobID ")[1].split()[0]
-    _until(lambda: f"{job_id} : endless (RUNNING)" in commands.run("list", "-r").stdout, "the job to run")
+    eventually(
+        lambda: f"{job_id} : endless (RUNNING)" in commands.run("list", "-r").stdout,
+        SECONDS,
+        "the job to run",
+    )
     assert f"Cancelled job {job_id}." in commands.run("cancel", job_id).stdout
-    _until(lambda: f"{job_id} : endless (CANCELED)" in commands.run("list", "-a").stdout, "its end")
+    eventually(lambda: f"{job_id} : endless (CANCELED)" in commands.run("list", "-a").stdout, SECONDS, "its end")
 
 
 def test_two_taskmanagers_on_two_nodes_exchange_data(
@@ -142,10 +134,14 @@ def test_interrupted_with_sae_the_job_is_cancelled(
     with commands.start("run", "-sae", "-py", _program(tmp_path, ENDLESS)) as process:
         assert process.stdout is not None
         job_id = line_with(process.stdout, "JobID ").split("JobID ")[1].split()[0]
-        _until(lambda: f"{job_id} : endless (RUNNING)" in commands.run("list", "-r").stdout, "the job to run")
+        eventually(
+            lambda: f"{job_id} : endless (RUNNING)" in commands.run("list", "-r").stdout,
+            SECONDS,
+            "the job to run",
+        )
         process.send_signal(signal.SIGINT)
         assert process.wait(SECONDS) == 130
-    _until(lambda: f"{job_id} : endless (CANCELED)" in commands.run("list", "-a").stdout, "its end")
+    eventually(lambda: f"{job_id} : endless (CANCELED)" in commands.run("list", "-a").stdout, SECONDS, "its end")
 
 
 def test_the_jobmanager_shows_jobs_and_logs(commands: Commands, yarn_session: str) -> None:
