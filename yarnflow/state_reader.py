@@ -181,7 +181,7 @@ class OperatorInfo:
         if not self._native:
             return ()
         # An optional package, and only such checkpoints need it.
-        from yarnflow.runtime.state.rocksdb_blocks import blocks_of_database
+        from yarnflow.runtime.state.rocksdb.blocks import blocks_of_database
 
         by_state: dict[str, list[StateBlock]] = {}
         for files in self._native:

@@ -30,8 +30,8 @@ from yarnflow.runtime.checkpoint.handles import OperatorRestore, OperatorState, 
 from yarnflow.runtime.state.backend import KeyedStateBackend
 from yarnflow.runtime.state.heap import HashMapStateBackend
 from yarnflow.runtime.state.restore import RestoredOperator
-from yarnflow.runtime.state.rocksdb import RocksDBStateBackend
-from yarnflow.runtime.state.rocksdb_settings import RocksDBSettings
+from yarnflow.runtime.state.rocksdb.backend import RocksDBStateBackend
+from yarnflow.runtime.state.rocksdb.settings import RocksDBSettings
 from yarnflow.runtime.state.snapshot import TaskSnapshot
 from yarnflow.runtime.state.writer import write_parts
 

@@ -29,8 +29,8 @@ from yarnflow.runtime.checkpoint.metadata import CompletedCheckpoint, OperatorCh
 from yarnflow.runtime.state.backend import KeyedStateBackend
 from yarnflow.runtime.state.background import begin_write
 from yarnflow.runtime.state.heap import HashMapStateBackend
-from yarnflow.runtime.state.rocksdb import RocksDBStateBackend
-from yarnflow.runtime.state.rocksdb_settings import RocksDBSettings
+from yarnflow.runtime.state.rocksdb.backend import RocksDBStateBackend
+from yarnflow.runtime.state.rocksdb.settings import RocksDBSettings
 from yarnflow.runtime.state.snapshot import TaskSnapshot
 from yarnflow.runtime.state.timers import TimerQueue
 from yarnflow.state_reader import open_savepoint, read_state

@@ -8,7 +8,7 @@ stream_execution_environment.py  where a program begins and is executed
 stream.py, keyed_stream.py, connected_streams.py, broadcast_streams.py, stream_sink.py
                                  streams (data_stream.py: all of them)
 async_data_stream.py             records that wait for other systems
-joined_streams.py, interval_join.py   joins by window and by distance in time (PyFlink has none)
+joined_streams.py, joins/interval_join.py   joins by window and by distance in time (PyFlink has none)
 functions.py                     what users implement (the classes live in yarnflow.functions)
 connectors/, formats/            sources, sinks and how bytes become records
 """

@@ -1,6 +1,6 @@
 """Column expressions: `col("distance") > 1000`, evaluated on whole columns.
 
-Three node types only, so that evaluation (runtime/operators/columnar.py) stays small. A stream of plain
+Three node types only, so that evaluation (runtime/operators/columns/columnar.py) stays small. A stream of plain
 values (numbers, lines) has one column named "value".
 """
 
@@ -21,7 +21,7 @@ class Expression:
     """
 
     def call(self, function: str, *arguments: Any) -> Expression:
-        """Apply a function of runtime/operators/columnar.py to this and further arguments."""
+        """Apply a function of runtime/operators/columns/columnar.py to this and further arguments."""
         return Call(function, (self, *map(_expression, arguments)))
 
     def _reversed(self, function: str, left: Any) -> Expression:

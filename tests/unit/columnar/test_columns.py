@@ -18,7 +18,7 @@ from yarnflow.errors import ProgramError
 from yarnflow.functions.batch import ColumnBatch, RowBatch
 from yarnflow.functions.columns import to_columns, to_rows
 from yarnflow.graph.key_groups import subtask_for_key
-from yarnflow.runtime.operators.columnar import from_bytes, partition, to_bytes
+from yarnflow.runtime.operators.columns.columnar import from_bytes, partition, to_bytes
 
 RECORDS: list[list[Any]] = [
     [1, 2, None],

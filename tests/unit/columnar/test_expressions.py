@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from yarnflow.errors import ProgramError
 from yarnflow.functions.expressions import Expression, col, lit
-from yarnflow.runtime.operators.columnar_expressions import evaluate
+from yarnflow.runtime.operators.columns.expressions import evaluate
 
 INTEGERS = st.integers(-(2**31), 2**31) | st.integers(-5, 5)
 FLOATS = st.floats(-1e6, 1e6)

@@ -152,7 +152,8 @@ def test_a_failure_has_operator_traceback_and_the_logs_tail(job: RemoteJob, disp
     with pytest.raises(JobFailedError) as caught:
         job.result()
     assert str(caught.value) == (
-        f"the job 'count words' ({GRAPH.job_id}) failed in Split (subtask 1) on tm-1:\nTraceback ...\nValueError: no\n"
+        f"the job 'count words' ({GRAPH.job_id}) failed in Split (subtask 1) on tm-1:\n"
+        "Traceback ...\nValueError: no\n"
         "The end of its log:\nlast words"
     )
 

@@ -209,7 +209,7 @@ class HashPartition(_Buffered):
                 self._write_columns(batch)
                 return
             # pyarrow is loaded already when columns exist.
-            from yarnflow.runtime.operators.columnar import to_rows
+            from yarnflow.runtime.operators.columns.columnar import to_rows
 
             batch = to_rows(batch)
         key = self.key
@@ -228,7 +228,7 @@ class HashPartition(_Buffered):
         self.end()
 
     def _write_columns(self, batch: ColumnBatch) -> None:
-        from yarnflow.runtime.operators.columnar import partition
+        from yarnflow.runtime.operators.columns.columnar import partition
 
         assert self.columnar_key is not None
         self.flush()
@@ -374,7 +374,7 @@ class _Custom:
 
     def __call__(self, batch: Batch, channels: int) -> Sequence[Batch]:
         if isinstance(batch, ColumnBatch):
-            from yarnflow.runtime.operators.columnar import to_rows
+            from yarnflow.runtime.operators.columns.columnar import to_rows
 
             batch = to_rows(batch)
         key, choose = self._key, self._choose

@@ -69,7 +69,7 @@ def encode(element: Batch | Element) -> tuple[FrameKind, bytes]:
         return FrameKind.TIMED_ROWS, times + dump_rows(element.rows)
     if isinstance(element, ColumnBatch):
         # pyarrow is loaded already when columns exist.
-        from yarnflow.runtime.operators.columnar import to_bytes
+        from yarnflow.runtime.operators.columns.columnar import to_bytes
 
         return FrameKind.COLUMNS, to_bytes(element)
     return FrameKind.ELEMENT, pickle.dumps(element, _PROTOCOL)
@@ -97,7 +97,7 @@ def decode(kind: FrameKind, payload: bytes, records: int) -> Batch | Element:
         times.frombytes(view[: 8 * records])
         return RowBatch(pickle.loads(view[8 * records :]), times.tolist())
     if kind is FrameKind.COLUMNS:
-        from yarnflow.runtime.operators.columnar import from_bytes
+        from yarnflow.runtime.operators.columns.columnar import from_bytes
 
         return from_bytes(payload)
     element: Element = pickle.loads(payload)

@@ -57,7 +57,7 @@ class AdaptiveAggregateOperator(StreamOperator):
         if not isinstance(batch, ColumnBatch) or not isinstance(self._rows.backend, HashMapStateBackend):
             return self._rows
         # pyarrow is loaded already when columns exist.
-        from yarnflow.runtime.operators.columnar_aggregate import ColumnarAggregateOperator
+        from yarnflow.runtime.operators.columns.aggregate import ColumnarAggregateOperator
 
         chosen = ColumnarAggregateOperator(self.operator, self.context, self._rows)
         chosen.emit = self._emit

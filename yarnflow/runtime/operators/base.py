@@ -210,7 +210,7 @@ def as_rows(batch: Batch) -> RowBatch:
     """The batch as rows; columns are converted."""
     if isinstance(batch, ColumnBatch):
         # pyarrow is only needed once columns exist, and then it is loaded already.
-        from yarnflow.runtime.operators.columnar import to_rows
+        from yarnflow.runtime.operators.columns.columnar import to_rows
 
         return to_rows(batch)
     return batch

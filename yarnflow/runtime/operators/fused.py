@@ -11,8 +11,8 @@ from yarnflow.functions.timers import NO_TIMESTAMP, TimerService
 from yarnflow.graph.operators import Operator
 from yarnflow.runtime.network.partition import HashPartition
 from yarnflow.runtime.operators.base import Emit, OperatorContext, StreamOperator
-from yarnflow.runtime.operators.checkpointed import FunctionState
-from yarnflow.runtime.operators.timer_service import UnkeyedTimers
+from yarnflow.runtime.operators.processing.checkpointed import FunctionState
+from yarnflow.runtime.operators.processing.timer_service import UnkeyedTimers
 from yarnflow.runtime.operators.user_functions import close_functions, open_functions
 from yarnflow.runtime.state.restore import RestoredOperator
 from yarnflow.runtime.state.snapshot import TaskSnapshot

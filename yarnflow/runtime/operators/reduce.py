@@ -13,8 +13,8 @@ from yarnflow.functions.batch import Batch, RowBatch
 from yarnflow.functions.keyed_adapters import opens_itself
 from yarnflow.graph.operators import AggregateSpec, Operator, ReduceSpec
 from yarnflow.runtime.operators.base import OperatorContext
-from yarnflow.runtime.operators.checkpointed import FunctionState
 from yarnflow.runtime.operators.keyed import IMMUTABLE, KeyedOperator
+from yarnflow.runtime.operators.processing.checkpointed import FunctionState
 from yarnflow.runtime.operators.user_functions import bind, close_functions, open_functions
 from yarnflow.runtime.state.backend import KeyedStateBackend
 from yarnflow.runtime.state.restore import RestoredOperator

@@ -24,12 +24,12 @@ from yarnflow.graph.operators import (
 )
 from yarnflow.runtime.operators.aggregate import AdaptiveAggregateOperator
 from yarnflow.runtime.operators.base import OperatorContext, StreamOperator
-from yarnflow.runtime.operators.broadcast_process import make_broadcast
-from yarnflow.runtime.operators.co_map import CoFlatMapOperator, CoMapOperator
-from yarnflow.runtime.operators.co_process import UnkeyedOperator
 from yarnflow.runtime.operators.collect import CollectOperator
-from yarnflow.runtime.operators.interval_join import IntervalJoinOperator
-from yarnflow.runtime.operators.keyed_process import KeyedProcessOperator
+from yarnflow.runtime.operators.joins.interval_join import IntervalJoinOperator
+from yarnflow.runtime.operators.processing.broadcast_process import make_broadcast
+from yarnflow.runtime.operators.processing.co_map import CoFlatMapOperator, CoMapOperator
+from yarnflow.runtime.operators.processing.co_process import UnkeyedOperator
+from yarnflow.runtime.operators.processing.keyed_process import KeyedProcessOperator
 from yarnflow.runtime.operators.reduce import make_reduce
 from yarnflow.runtime.operators.sink import SinkOperator
 from yarnflow.runtime.operators.source import SourceOperator
@@ -59,12 +59,12 @@ def make_operator(operator: Operator, context: OperatorContext) -> StreamOperato
         return IntervalJoinOperator(operator, context)
     if isinstance(spec, WindowSpec):
         # Many modules, which only workers with windows need.
-        from yarnflow.runtime.operators.window_factory import make_window
+        from yarnflow.runtime.operators.windows.factory import make_window
 
         return make_window(operator, context)
     if isinstance(spec, AsyncSpec):
         # asyncio is only loaded in workers that need it.
-        from yarnflow.runtime.operators.async_wait import AsyncWaitOperator
+        from yarnflow.runtime.operators.asynchronous.wait import AsyncWaitOperator
 
         return AsyncWaitOperator(operator, context)
     if isinstance(spec, KeyedProcessSpec):
@@ -78,7 +78,7 @@ def make_operator(operator: Operator, context: OperatorContext) -> StreamOperato
         return make_broadcast(operator, context)
     if isinstance(spec, (MapBatchesSpec, FilterExpressionSpec, SelectSpec)):
         # pyarrow is only loaded in workers that run columnar operators.
-        from yarnflow.runtime.operators.columnar import make_columnar
+        from yarnflow.runtime.operators.columns.columnar import make_columnar
 
         return make_columnar(operator, context)
     raise TypeError(

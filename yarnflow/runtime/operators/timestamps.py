@@ -128,7 +128,7 @@ def missing_timestamp(operator_name: str, record: Any) -> ProgramError:
 def _assign_column(field: Any, batch: Batch) -> Batch:
     if isinstance(batch, ColumnBatch) or isinstance(field, Expression):
         # Only columnar chains need pyarrow.
-        from yarnflow.runtime.operators.columnar_times import column_times
+        from yarnflow.runtime.operators.columns.times import column_times
 
         times = column_times(field, batch)
         if isinstance(batch, ColumnBatch):

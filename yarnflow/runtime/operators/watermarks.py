@@ -74,7 +74,7 @@ class BoundedOutOfOrderness:
         if times is None:
             return
         if isinstance(batch, ColumnBatch):
-            from yarnflow.runtime.operators.columnar_times import newest  # pyarrow is loaded: there are columns
+            from yarnflow.runtime.operators.columns.times import newest  # pyarrow is loaded: there are columns
 
             latest = newest(times)
         else:

@@ -15,8 +15,8 @@ def make_backend(context: OperatorContext, operator: Operator) -> KeyedStateBack
     config = Configuration(context.config)
     if config[StateBackendOptions.TYPE] == "rocksdb":
         # Only then: an optional package.
-        from yarnflow.runtime.state.rocksdb import RocksDBStateBackend
-        from yarnflow.runtime.state.rocksdb_settings import RocksDBSettings
+        from yarnflow.runtime.state.rocksdb.backend import RocksDBStateBackend
+        from yarnflow.runtime.state.rocksdb.settings import RocksDBSettings
 
         name = f"{operator.operator_id[:8]}-{context.subtask_index}"
         return RocksDBStateBackend(

@@ -19,7 +19,7 @@ from yarnflow.errors import CheckpointCorruptedError, FileMissingError, PathIsDi
 from yarnflow.graph.key_groups import stable_hash
 from yarnflow.runtime.checkpoint.handles import StateBlock
 from yarnflow.runtime.checkpoint.paths import resolve
-from yarnflow.runtime.operators.columnar_partition import IDENTITY, hash_integers
+from yarnflow.runtime.operators.columns.partition import IDENTITY, hash_integers
 from yarnflow.runtime.state.arrow_format import encoding_of
 
 #: Blocks up to this size are read once, into memory.

@@ -29,9 +29,9 @@ from yarnflow.runtime.network.partition import HashPartition, Partition
 from yarnflow.runtime.operators.base import Emit, OperatorContext, StreamOperator, as_rows
 from yarnflow.runtime.operators.fused import ElementContext, FusedFunction, FusedOperator
 from yarnflow.runtime.operators.isolation import own_all
+from yarnflow.runtime.operators.processing.timer_service import UnkeyedTimers
 from yarnflow.runtime.operators.registry import make_operator
 from yarnflow.runtime.operators.source import SourceOperator
-from yarnflow.runtime.operators.timer_service import UnkeyedTimers
 from yarnflow.runtime.operators.user_functions import bind, close_functions, open_functions
 from yarnflow.runtime.state.restore import RestoredOperator
 from yarnflow.runtime.state.snapshot import TaskSnapshot

@@ -23,9 +23,9 @@ from yarnflow.functions.async_retry import (
 from yarnflow.functions.batch import RowBatch
 from yarnflow.functions.runtime_context import RuntimeContext
 from yarnflow.graph.operators import AsyncSpec, Operator
-from yarnflow.runtime.operators import async_calls
-from yarnflow.runtime.operators.async_queue import Call, OrderedQueue, UnorderedQueue
-from yarnflow.runtime.operators.async_wait import IN_FLIGHT, AsyncWaitOperator
+from yarnflow.runtime.operators.asynchronous import calls as async_calls
+from yarnflow.runtime.operators.asynchronous.queue import Call, OrderedQueue, UnorderedQueue
+from yarnflow.runtime.operators.asynchronous.wait import IN_FLIGHT, AsyncWaitOperator
 from yarnflow.runtime.state.restore import RestoredOperator
 from yarnflow.runtime.state.snapshot import TaskSnapshot
 from yarnflow.runtime.taskmanager.failures import describe

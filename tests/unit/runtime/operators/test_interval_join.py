@@ -18,7 +18,7 @@ from yarnflow.functions.output_tag import OutputTag
 from yarnflow.graph.key_groups import subtask_for_key
 from yarnflow.graph.operators import IntervalJoinSpec
 from yarnflow.runtime.network.elements import MAX_WATERMARK, MIN_WATERMARK
-from yarnflow.runtime.operators.interval_buffer import LEAST_WIDTH
+from yarnflow.runtime.operators.joins.interval_buffer import LEAST_WIDTH
 from yarnflow.runtime.taskmanager.failures import describe
 
 LATE = (OutputTag("late left"), OutputTag("late right"))

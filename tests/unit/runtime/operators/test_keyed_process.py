@@ -26,7 +26,7 @@ from yarnflow.functions.user_functions import CoMapFunction, FilterFunction, Fla
 from yarnflow.graph.key_groups import subtask_for_key
 from yarnflow.graph.operators import CoProcessSpec, KeyedProcessSpec
 from yarnflow.runtime.network.elements import MAX_WATERMARK, MIN_WATERMARK
-from yarnflow.runtime.operators.timer_service import UnkeyedTimers
+from yarnflow.runtime.operators.processing.timer_service import UnkeyedTimers
 
 LATE = OutputTag("late")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yarnflow.runtime.operators.window_panes import SharedPanes
+from yarnflow.runtime.operators.windows.panes import SharedPanes
 
 steps = st.lists(
     st.tuples(st.just("window"), st.integers(1, 4)) | st.tuples(st.just("add"), st.integers(-8, 6)), max_size=60

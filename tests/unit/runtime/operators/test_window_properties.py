@@ -36,12 +36,12 @@ from yarnflow.functions.windows.triggers import CountTrigger, EventTimeTrigger, 
 from yarnflow.functions.windows.window import CountWindow, GlobalWindow
 from yarnflow.graph.operators import WindowSpec
 from yarnflow.runtime.network.elements import MAX_WATERMARK, MIN_WATERMARK
-from yarnflow.runtime.operators.columnar_window import ColumnarWindowOperator
-from yarnflow.runtime.operators.window_count import CountWindowOperator
-from yarnflow.runtime.operators.window_operator import WindowOperator
-from yarnflow.runtime.operators.window_session import SessionOperator
-from yarnflow.runtime.operators.window_sliding import SlidingPanesOperator
-from yarnflow.runtime.operators.window_time import TimeWindowsOperator
+from yarnflow.runtime.operators.columns.window import ColumnarWindowOperator
+from yarnflow.runtime.operators.windows.count import CountWindowOperator
+from yarnflow.runtime.operators.windows.operator import WindowOperator
+from yarnflow.runtime.operators.windows.session import SessionOperator
+from yarnflow.runtime.operators.windows.sliding import SlidingPanesOperator
+from yarnflow.runtime.operators.windows.time import TimeWindowsOperator
 
 LATE = OutputTag("late")
 

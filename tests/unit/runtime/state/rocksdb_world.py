@@ -12,8 +12,8 @@ from typing import Any
 from yarnflow.graph.key_groups import key_group
 from yarnflow.runtime.checkpoint.handles import StateFile, StateKind
 from yarnflow.runtime.state.restore import RestoredOperator
-from yarnflow.runtime.state.rocksdb import RocksDBStateBackend
-from yarnflow.runtime.state.rocksdb_settings import RocksDBSettings
+from yarnflow.runtime.state.rocksdb.backend import RocksDBStateBackend
+from yarnflow.runtime.state.rocksdb.settings import RocksDBSettings
 from yarnflow.runtime.state.snapshot import Chunk, KeyedPart, TaskSnapshot
 
 MAX_PARALLELISM = 128

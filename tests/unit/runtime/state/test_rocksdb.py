@@ -33,7 +33,7 @@ from yarnflow.functions.state import (
 )
 from yarnflow.graph.key_groups import key_group, key_groups_of
 from yarnflow.runtime.state.heap import HashMapStateBackend
-from yarnflow.runtime.state.rocksdb import RocksDBStateBackend
+from yarnflow.runtime.state.rocksdb.backend import RocksDBStateBackend
 
 WINDOWS = [None, (0, 60), Row(start=0, end=60)]
 KEYS = [*range(40), *map(str, range(40)), (1, "x"), 1.5, Row(a=1), None]
@@ -428,8 +428,8 @@ def test_databases_of_killed_processes_are_removed(tmp_path: Path) -> None:
     code = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from yarnflow.runtime.state.rocksdb import RocksDBStateBackend\n"
-        "from yarnflow.runtime.state.rocksdb_settings import RocksDBSettings\n"
+        "from yarnflow.runtime.state.rocksdb.backend import RocksDBStateBackend\n"
+        "from yarnflow.runtime.state.rocksdb.settings import RocksDBSettings\n"
         "store = RocksDBStateBackend(RocksDBSettings(local_directory=sys.argv[1]), 128)\n"
         "print('open', flush=True)\n"
         "sys.stdin.read()\n"
@@ -454,8 +454,8 @@ def test_memory_is_bounded_with_ten_times_as_much_state(tmp_path: Path) -> None:
     mebibytes, values = 16, 160_000
     code = f"""
 import os, random, sys
-from yarnflow.runtime.state.rocksdb import RocksDBStateBackend
-from yarnflow.runtime.state.rocksdb_settings import RocksDBSettings
+from yarnflow.runtime.state.rocksdb.backend import RocksDBStateBackend
+from yarnflow.runtime.state.rocksdb.settings import RocksDBSettings
 
 def memory():
     with open("/proc/self/statm") as statm:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yarnflow.common.types import Row
-from yarnflow.runtime.state.rocksdb_keys import (
+from yarnflow.runtime.state.rocksdb.keys import (
     decode_entry,
     decode_key,
     decode_value,

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.runtime.state.rocksdb_world import backend, snapshot_of
-from yarnflow.runtime.state.rocksdb_cache import ObjectCache
+from yarnflow.runtime.state.rocksdb.cache import ObjectCache
 
 keys = st.one_of(st.integers(0, 6), st.sampled_from(["a", 1.0, (1, "x"), None, frozenset([2])]))
 namespaces = st.sampled_from([None, 1, (0, 60)])

@@ -22,7 +22,7 @@ from yarnflow.runtime.network.elements import (
     EndOfData,
     Watermark,
 )
-from yarnflow.runtime.operators.checkpointed import FunctionState
+from yarnflow.runtime.operators.processing.checkpointed import FunctionState
 from yarnflow.runtime.rpc.checkpoint_messages import (
     CheckpointAborted,
     CheckpointAcknowledged,

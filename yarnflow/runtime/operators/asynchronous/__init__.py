@@ -1,0 +1,1 @@
+"""Calling asynchronous functions and waiting for their results."""

@@ -1,0 +1,1 @@
+"""Process functions, with and without keys, and the contexts they see."""

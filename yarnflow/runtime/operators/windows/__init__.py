@@ -1,0 +1,1 @@
+"""Windows on rows: one operator per family, chosen by factory."""

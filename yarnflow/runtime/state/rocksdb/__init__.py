@@ -1,0 +1,1 @@
+"""The rocksdb backend: keyed state on local disk."""
