@@ -12,12 +12,25 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
+from yarnflow.config.checkpointing import CheckpointingOptions
+from yarnflow.config.configuration import Configuration
+from yarnflow.config.core import PythonOptions
+from yarnflow.config.taskmanager import TaskManagerOptions
 from yarnflow.runtime.taskmanager.worker_spawn import SpawnedWorker
 
 logger = logging.getLogger(__name__)
 
 #: Seconds from a slot's reservation to the start of its spare: the job's own start shall not be slowed down.
 DELAY = 2.0
+
+
+def wanted(config: Configuration) -> bool:
+    """Whether a job of this configuration gets spares. One with an interpreter of its own could not use them."""
+    return (
+        config[TaskManagerOptions.SPARE_WORKERS]
+        and CheckpointingOptions.INTERVAL in config
+        and PythonOptions.EXECUTABLE not in config
+    )
 
 
 class SpareWorkers:

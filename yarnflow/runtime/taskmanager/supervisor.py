@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from yarnflow.config.checkpointing import CheckpointingOptions
 from yarnflow.config.cluster import HeartbeatOptions
 from yarnflow.config.configuration import Configuration
 from yarnflow.config.core import PythonOptions
@@ -44,7 +43,7 @@ from yarnflow.runtime.rpc.messages import (
     WorkerSetup,
 )
 from yarnflow.runtime.taskmanager.artifacts import ArtifactCache
-from yarnflow.runtime.taskmanager.spare_workers import SpareWorkers
+from yarnflow.runtime.taskmanager.spare_workers import SpareWorkers, wanted
 from yarnflow.runtime.taskmanager.supervisor_events import (
     Begin,
     FilesFailed,
@@ -368,7 +367,7 @@ class Supervisor:
                 worker.stop(effect.at_once)
         elif isinstance(effect, PrepareFiles):
             self._spawn(self._prepare(effect.reservation))
-            if CheckpointingOptions.INTERVAL in Configuration(effect.reservation.config):
+            if wanted(Configuration(effect.reservation.config)):
                 self._spares.plan(effect.reservation.slot_index)
         elif isinstance(effect, ReleaseFiles):
             if self._artifacts.knows(effect.job_id):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from yarnflow.config.configuration import Configuration
 from yarnflow.runtime.taskmanager import spare_workers
 from yarnflow.runtime.taskmanager.spare_workers import SpareWorkers
 from yarnflow.runtime.taskmanager.worker_spawn import SpawnedWorker, spawn_worker
@@ -117,3 +118,16 @@ def test_a_warm_worker_loads_pyarrow_and_ends_with_its_pipe(tmp_path: Path) -> N
     finally:
         worker.process.kill()
         worker.process.wait()
+
+
+@pytest.mark.parametrize(
+    ("settings", "spares"),
+    [
+        ({}, False),
+        ({"execution.checkpointing.interval": "1 s"}, True),
+        ({"execution.checkpointing.interval": "1 s", "taskmanager.spare-workers": "false"}, False),
+        ({"execution.checkpointing.interval": "1 s", "python.executable": "/usr/bin/python3"}, False),
+    ],
+)
+def test_which_jobs_have_spares(settings: dict[str, str], spares: bool) -> None:
+    assert spare_workers.wanted(Configuration(settings)) is spares
