@@ -15,7 +15,7 @@
     │   └── JobFailedError            it failed: carries the user's traceback and the log's tail
     ├── CheckpointError               a checkpoint or savepoint could not be taken, read or used
     │   ├── CheckpointCorruptedError  a file of it is missing or damaged; names the file
-    │   ├── RestoreError              it does not fit the job that shall start from it
+    │   ├── RestoreError              it is not there, or does not fit the job that shall start from it
     │   └── UnstorableStateError      state that cannot be stored, however often that is tried
     ├── ClusterError                  the cluster around the job
     │   ├── ClusterUnreachableError   nobody answers at the address
@@ -149,7 +149,7 @@ class CheckpointCorruptedError(CheckpointError):
 
 
 class RestoreError(CheckpointError):
-    """A checkpoint or savepoint does not fit the job that shall start from it."""
+    """A checkpoint or savepoint is not there, or does not fit the job that shall start from it."""
 
     domain = Domain.USER
 

@@ -17,6 +17,7 @@ savepoints that you trust, and where the program's modules can be imported.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
@@ -27,10 +28,12 @@ from yarnflow.common.types import Row
 from yarnflow.errors import CheckpointError
 from yarnflow.functions.windows.window import TimeWindow
 from yarnflow.runtime.checkpoint.handles import StateBlock, StateFile, StateKind
-from yarnflow.runtime.checkpoint.metadata import OperatorCheckpoint, read_metadata
+from yarnflow.runtime.checkpoint.metadata import OperatorCheckpoint, find_checkpoint
 from yarnflow.runtime.state.arrow_format import PICKLED, Encoding, encoding_of
 from yarnflow.runtime.state.pickling import dump_all
 from yarnflow.runtime.state.reader import read_block, read_schema
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["OperatorInfo", "Savepoint", "StateInfo", "open_savepoint", "read_state"]
 
@@ -232,13 +235,17 @@ def open_savepoint(path: str) -> Savepoint:
     """Read what a savepoint or checkpoint consists of. State itself is not read.
 
     Args:
-        path: URI or path of its directory, or of the file `_metadata` in it.
+        path: URI or path of its directory, or of the file `_metadata` in it; of a job's directory of checkpoints
+            the newest readable one is taken, as by `run -s`.
 
     Raises:
-        CheckpointCorruptedError: the metadata is missing or damaged.
+        RestoreError: there is none.
+        CheckpointCorruptedError: its metadata is damaged.
         FileSystemError: the file system cannot be reached, or refuses.
     """
-    found = read_metadata(path)
+    found, passed_over = find_checkpoint(path)
+    for reason in passed_over:
+        logger.warning("%s; an earlier one is read: %s", reason, found.shown)
     return Savepoint(
         found.directory,
         found.checkpoint_id,
@@ -261,7 +268,7 @@ def read_state(path: str, operator: str, state: str, as_text: bool = False) -> p
             then says "pickle").
 
     Raises:
-        CheckpointError: no such operator or state, or its objects cannot be unpickled here.
+        CheckpointError: no such savepoint, operator or state, or its objects cannot be unpickled here.
         CheckpointCorruptedError: a file is missing or damaged; names it.
         FileSystemError: the file system cannot be reached, or refuses.
     """

@@ -15,7 +15,7 @@ from yarnflow.cli import main as cli_main
 from yarnflow.common.time import Time
 from yarnflow.common.typeinfo import Types
 from yarnflow.common.types import Row
-from yarnflow.errors import CheckpointCorruptedError, CheckpointError
+from yarnflow.errors import CheckpointCorruptedError, CheckpointError, RestoreError
 from yarnflow.functions.state import (
     ListStateDescriptor,
     MapStateDescriptor,
@@ -243,6 +243,24 @@ def test_checkpoints_of_rocksdb_are_read_as_well(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="'Count' has no state 'x'; it has 'timers', 'any', 'count'"):
         operator.state("x")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["chk-1", "shared"]
+
+
+def test_of_a_jobs_directory_of_checkpoints_the_newest_readable_one_is_read(
+    savepoint: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = tmp_path / ("a" * 32)
+    job.mkdir()
+    Path(savepoint.removeprefix("file://")).rename(job / "chk-3")
+    (job / "chk-4").mkdir()
+    found = open_savepoint(str(job))
+    assert found.path == (job / "chk-3").as_uri()
+    assert read_state(str(job), "counter", "count").num_rows == 10
+    assert "chk-4/_metadata is missing" in caplog.text
+
+
+def test_what_is_missing_is_not_called_damaged(tmp_path: Path) -> None:
+    with pytest.raises(RestoreError, match=r"no checkpoint or savepoint at .*nowhere.* is missing"):
+        open_savepoint(str(tmp_path / "nowhere"))
 
 
 def test_a_missing_file_is_named(savepoint: str, tmp_path: Path) -> None:

@@ -20,9 +20,11 @@ from tenacity import before_sleep_log, retry, retry_if_exception_type, stop_afte
 from yarnflow import fs
 from yarnflow.errors import (
     CheckpointCorruptedError,
+    CheckpointError,
     FileMissingError,
     FileSystemError,
     PathIsDirectoryError,
+    RestoreError,
 )
 from yarnflow.runtime.checkpoint.handles import OperatorState, StateBlock, StateFile, StateKind
 from yarnflow.runtime.checkpoint.paths import METADATA, checkpoint_number
@@ -137,7 +139,8 @@ def read_metadata(path: str) -> CompletedCheckpoint:
         path: URI of its directory, or of the file `_metadata` in it.
 
     Raises:
-        CheckpointCorruptedError: the file is missing or damaged; names it.
+        RestoreError: the file is missing; names it.
+        CheckpointCorruptedError: it is damaged; names it.
         FileSystemError: the file system cannot be reached, or refuses.
     """
     system, name = fs.get(path)
@@ -149,10 +152,9 @@ def read_metadata(path: str) -> CompletedCheckpoint:
     try:
         data = system.read_bytes(file)
     except (FileMissingError, PathIsDirectoryError) as error:
-        raise CheckpointCorruptedError(
+        raise RestoreError(
             f"there is no checkpoint or savepoint at {path}: the file {uri} is missing. Name the directory that "
-            f"holds {METADATA}, such as .../chk-17 or .../savepoint-...",
-            uri,
+            f"holds {METADATA}, such as .../chk-17 or .../savepoint-..., or a job's directory of checkpoints"
         ) from error
     return replace(from_bytes(data, uri), directory=system.uri(directory))
 
@@ -169,11 +171,11 @@ def find_checkpoint(path: str) -> tuple[CompletedCheckpoint, tuple[str, ...]]:
         return read_metadata(path), ()
     children = [child for child in system.list(directory) if child.is_directory]
     numbered = [(number, child) for child in children if (number := checkpoint_number(child.path)) is not None]
-    passed_over: list[CheckpointCorruptedError] = []
+    passed_over: list[CheckpointError] = []
     for _, child in sorted(numbered, key=lambda pair: pair[0], reverse=True):
         try:
             return read_metadata(system.uri(child.path)), tuple(map(str, passed_over))
-        except CheckpointCorruptedError as error:
+        except (CheckpointCorruptedError, RestoreError) as error:
             passed_over.append(error)
     if passed_over:
         raise passed_over[0]

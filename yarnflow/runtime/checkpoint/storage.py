@@ -95,7 +95,8 @@ def dispose(path: str) -> None:
     """Delete a savepoint, or a checkpoint that was retained: its directory with everything in it.
 
     Raises:
-        CheckpointCorruptedError: there is none, or its metadata is damaged.
+        RestoreError: there is none.
+        CheckpointCorruptedError: its metadata is damaged.
         FileSystemError: it cannot be deleted.
         CheckpointError: the directory holds what no savepoint holds.
     """

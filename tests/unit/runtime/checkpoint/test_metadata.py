@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.runtime.checkpoint.states import block, checkpoint, keyed_operator, sst
-from yarnflow.errors import CheckpointCorruptedError
+from yarnflow.errors import CheckpointCorruptedError, RestoreError
 from yarnflow.runtime.checkpoint.handles import OperatorState, StateKind
 from yarnflow.runtime.checkpoint.metadata import (
     METADATA,
@@ -91,8 +91,9 @@ def test_another_version_says_so():
 
 
 def test_a_missing_checkpoint_names_the_file_that_was_looked_for(tmp_path):
-    with pytest.raises(CheckpointCorruptedError, match=f"{tmp_path}/nowhere/_metadata is missing"):
-        read_metadata(str(tmp_path / "nowhere"))
+    for read in (read_metadata, find_checkpoint):
+        with pytest.raises(RestoreError, match=f"{tmp_path}/nowhere/_metadata is missing"):
+            read(str(tmp_path / "nowhere"))
 
 
 def test_the_error_survives_pickling():

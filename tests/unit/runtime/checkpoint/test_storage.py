@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.runtime.checkpoint.states import block, checkpoint, keyed_operator, sst
-from yarnflow.errors import CheckpointCorruptedError
+from yarnflow.errors import RestoreError
 from yarnflow.runtime.checkpoint import storage
 from yarnflow.runtime.checkpoint.assignment import files_of
 from yarnflow.runtime.checkpoint.handles import OperatorState, StateKind
@@ -75,12 +75,12 @@ def test_dispose(tmp_path):
     storage.publish(checkpoint(keyed_operator("k", 1), directory=normalized(str(folder))))
     storage.dispose(str(folder))
     assert not folder.exists()
-    with pytest.raises(CheckpointCorruptedError, match="savepoint-1"):
+    with pytest.raises(RestoreError, match="savepoint-1"):
         storage.dispose(str(folder))
 
 
 def test_a_directory_that_is_no_savepoint_is_not_deleted(tmp_path):
     (tmp_path / "precious").write_text("x")
-    with pytest.raises(CheckpointCorruptedError, match="no checkpoint or savepoint"):
+    with pytest.raises(RestoreError, match="no checkpoint or savepoint"):
         storage.dispose(str(tmp_path))
     assert (tmp_path / "precious").exists()
