@@ -155,7 +155,7 @@ def test_a_session_loses_nothing(commands: Commands, yarn_session: str, backend:
 
     savepoint = savepoint_of(commands.run("stop", "-p", job.savepoints, job_id).stdout)
     assert savepoint
-    shown = commands.run("savepoint", "inspect", savepoint).stdout
+    shown = commands.run("savepoint", "inspect", savepoint, "--output", "json").stdout
     assert "numbering" in shown
     assert "seen" in shown
     assert f"{job_id} : numbered (FINISHED)" in commands.run("list", "-a").stdout
