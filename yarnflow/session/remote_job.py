@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import base64
+import logging
 import pickle
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from yarnflow.errors import JobCancelledError, JobFailedError
-from yarnflow.session.rest_client import LONG_POLL, RestClient
+from yarnflow.session.rest_client import RestClient
 from yarnflow.session.savepoints import take_savepoint
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two looks for restarts that the user who waits should hear of.
+_LOOK_SECONDS = 3.0
 
 
 class RemoteJob:
@@ -29,6 +35,8 @@ class RemoteJob:
         self._job_id = job_id
         self._ended = ended
         self._result: dict[str, Any] | None = None
+        self._told = 0
+        self._look_at = 0.0
 
     @property
     def job_id(self) -> str:
@@ -74,7 +82,8 @@ class RemoteJob:
     def _wait(self, timeout: float | None) -> dict[str, Any]:
         deadline = None if timeout is None else time.monotonic() + timeout
         while self._result is None:
-            left = LONG_POLL if deadline is None else deadline - time.monotonic()
+            self._tell_restarts()
+            left = _LOOK_SECONDS if deadline is None else min(_LOOK_SECONDS, deadline - time.monotonic())
             found = self._client.execution_result(self._job_id, max(0.0, left))
             if found is not None:
                 self._result = found
@@ -84,11 +93,25 @@ class RemoteJob:
                 raise TimeoutError(f"job {self._job_id} has not ended within {timeout} s")
         return self._result
 
+    def _tell_restarts(self) -> None:
+        """Warn of the restarts since the last look; the first look is not at once, since most jobs are short."""
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        first, self._look_at = not self._look_at, now + _LOOK_SECONDS
+        if first:
+            return
+        for number, notice in self._client.restarts(self._job_id):
+            if number > self._told:
+                self._told = number
+                logger.warning("%s", notice)
+
     def collect(self, collect_id: str) -> Iterator[list[Any]]:
         """Yield lists of records until the job ends; raises as `result` does."""
         token, ended = 0, False
         while not ended:
-            batches, token, ended = self._client.collect(self._job_id, collect_id, token)
+            self._tell_restarts()
+            batches, token, ended = self._client.collect(self._job_id, collect_id, token, _LOOK_SECONDS)
             for batch in batches:
                 yield pickle.loads(batch)
         self.result()

@@ -117,12 +117,19 @@ class RestClient:
         answer = self._get(f"/jobs/{job_id}/execution-result?timeout={wait:.3f}", job_id)
         return answer["job-execution-result"] if answer["status"]["id"] == "COMPLETED" else None
 
-    def collect(self, job_id: str, collect_id: str, token: int) -> tuple[list[bytes], int, bool]:
+    def restarts(self, job_id: str) -> list[tuple[int, str]]:
+        """The newest notices of restarts, oldest first: number and text. Raises JobNotFoundError."""
+        answer = self._get(f"/jobs/{job_id}/exceptions?maxExceptions=1", job_id)
+        return [(int(entry["number"]), str(entry["notice"])) for entry in answer["restarts"]]
+
+    def collect(
+        self, job_id: str, collect_id: str, token: int, wait: float = LONG_POLL
+    ) -> tuple[list[bytes], int, bool]:
         """One page of collected records: pickled lists, the next token, and whether that was the last page.
 
-        Waits some seconds for the first record. Raises JobNotFoundError.
+        Waits so many seconds for the first record. Raises JobNotFoundError.
         """
-        answer = self._call("GET", f"/jobs/{job_id}/collect/{collect_id}?token={token}&timeout={LONG_POLL}")
+        answer = self._call("GET", f"/jobs/{job_id}/collect/{collect_id}?token={token}&timeout={wait}")
         _check(answer, job_id)
         return (
             list(_unframe(answer.data)),

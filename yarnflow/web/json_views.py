@@ -223,6 +223,8 @@ def exceptions(view: JobDetail, limit: int) -> Json:
             ],
             "truncated": truncated,
         },
+        # Not Flink's: what a client that waits for the job tells.
+        "restarts": [{"number": number, "notice": notice} for number, notice in view.restarts],
     }
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.unit.session.web_server import GRAPH, Dispatcher, result, serve
+from tests.unit.web.test_rest import job_detail
 from yarnflow.config import Configuration
 from yarnflow.errors import (
     ApplicationNotFoundError,
@@ -32,7 +33,7 @@ from yarnflow.runtime.states import JobStatus
 from yarnflow.session import rest_client
 from yarnflow.session.executor import RestExecutor
 from yarnflow.session.remote_job import RemoteJob
-from yarnflow.session.rest_client import LONG_POLL, RestClient
+from yarnflow.session.rest_client import RestClient
 from yarnflow.session.running import YarnCluster
 
 
@@ -120,12 +121,30 @@ def job(client: RestClient, dispatcher: Dispatcher) -> RemoteJob:
 def test_waiting_takes_as_many_questions_as_it_needs(job: RemoteJob, dispatcher: Dispatcher) -> None:
     dispatcher.results = [None, None, result(JobStatus.FINISHED)]
     assert job.result() == {"net_runtime_ms": 1500, "accumulators": {}}
-    assert dispatcher.waits == [LONG_POLL] * 3
+    assert dispatcher.waits == [3.0] * 3
     assert job.result()["net_runtime_ms"] == 1500
     assert job.status() == "FINISHED"
     assert len(dispatcher.waits) == 3, "an ended job is not asked again"
     job.cancel()
     assert dispatcher.cancelled == []
+
+
+def test_who_waits_hears_of_each_restart_once(
+    job: RemoteJob, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("yarnflow.session.remote_job._LOOK_SECONDS", 1e-9)
+    detail = dataclasses.replace(job_detail(), restarts=((1, "restart 1 of job j"), (2, "restart 2 of job j")))
+
+    async def ask(job_id: str) -> views.JobDetail:
+        return detail
+
+    monkeypatch.setattr(dispatcher, "job", ask)
+    dispatcher.results = [None, None, None, result(JobStatus.FINISHED)]
+    job.result()
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "restart 1 of job j",
+        "restart 2 of job j",
+    ]
 
 
 def test_waiting_has_the_callers_limit(job: RemoteJob, dispatcher: Dispatcher) -> None:

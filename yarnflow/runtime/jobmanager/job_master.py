@@ -41,6 +41,7 @@ from yarnflow.runtime.jobmanager.job_master_events import (
     WakeUp,
 )
 from yarnflow.runtime.jobmanager.job_master_machine import JobMasterMachine
+from yarnflow.runtime.jobmanager.restart_notices import RestartNotices
 from yarnflow.runtime.jobmanager.views import CollectedPage, JobDetail, JobOverview, JobResult
 from yarnflow.runtime.jobmanager.watermark_alignment import WatermarkAlignment
 from yarnflow.runtime.mailbox import Mailbox
@@ -121,6 +122,7 @@ class JobMaster:
         self._buffers: dict[str, CollectBuffer] = {}
         self._rows_arrived = asyncio.Event()
         self._alignment = WatermarkAlignment()
+        self._restarts = RestartNotices(machine.job.name)
         #: Which TaskManager runs an execution: where acknowledgements go.
         self._places: dict[str, str] = {}
         self._mailbox: Mailbox[JobInput] = Mailbox(
@@ -151,7 +153,7 @@ class JobMaster:
 
     def detail(self) -> JobDetail:
         """Everything."""
-        return job_views.detail(self.machine)
+        return job_views.detail(self.machine, self._restarts.recent)
 
     async def result(self, timeout: float | None) -> JobResult | None:
         """Wait for the end; None after `timeout` seconds."""
@@ -226,6 +228,13 @@ class JobMaster:
     def _log(self) -> None:
         for entry in self.machine.log.take_new():
             logger.info("job %s: %s (%s)", self.job_id, entry.what, entry.cause)
+        machine = self.machine
+        if machine.restart_count and machine.status in (JobStatus.RUNNING, JobStatus.RESTARTING):
+            notice = self._restarts.look(
+                machine.restart_count, machine.restart_at, machine.exceptions[0], self._clock()
+            )
+            if notice is not None:
+                logger.warning("%s", notice)
 
     def _perform(self, effect: JobMasterEffect) -> None:
         if isinstance(effect, Deploy):

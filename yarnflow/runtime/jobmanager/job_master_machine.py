@@ -90,6 +90,11 @@ class JobMasterMachine:
         self._cause = "submitted"
         self._move_job(JobStatus.CREATED)
 
+    @property
+    def restart_at(self) -> float | None:
+        """When the pending restart is due; None for none."""
+        return max((failover.restart_at for failover in self._failovers), default=None)
+
     # -- entry -------------------------------------------------------------------------------------------
 
     def handle(self, event: JobMasterEvent, now: float) -> list[JobMasterEffect]:

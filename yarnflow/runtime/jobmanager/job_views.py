@@ -49,8 +49,8 @@ def overview(machine: JobMasterMachine) -> JobOverview:
     )
 
 
-def detail(machine: JobMasterMachine) -> JobDetail:
-    """Everything."""
+def detail(machine: JobMasterMachine, restarts: Iterable[tuple[int, str]] = ()) -> JobDetail:
+    """Everything; `restarts` are the notices of restart_notices.py."""
     return JobDetail(
         overview=overview(machine),
         timestamps=dict(machine.timestamps),
@@ -62,6 +62,7 @@ def detail(machine: JobMasterMachine) -> JobDetail:
         config=machine.job.config,
         restart_strategy=machine.settings.strategy.describe(),
         restart_count=machine.restart_count,
+        restarts=tuple(restarts),
         slots_needed=len(machine.graph.slot_keys),
         slots_assigned=len(machine.slots),
     )

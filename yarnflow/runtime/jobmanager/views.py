@@ -139,6 +139,7 @@ class JobDetail:
         plan: the JSON plan as submitted.
         config: the job's own configuration (raw strings).
         restart_count: failovers so far.
+        restarts: the newest notices, oldest first: (number of the restart, why it was).
         slots_needed: slots the job asks for.
         slots_assigned: slots it has.
     """
@@ -153,6 +154,7 @@ class JobDetail:
     config: dict[str, str] = field(repr=False)
     restart_strategy: str = ""
     restart_count: int = 0
+    restarts: tuple[tuple[int, str], ...] = ()
     slots_needed: int = 0
     slots_assigned: int = 0
 
