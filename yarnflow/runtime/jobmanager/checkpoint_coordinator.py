@@ -204,10 +204,11 @@ class CheckpointCoordinator:
                 done = event(await self._in_thread(work))
             except Exception as error:
                 # A full disk, a NameNode in safe mode, a bug: the checkpoint fails, the job goes on.
-                logger.warning("checkpoint %s of job %s", checkpoint_id, self.machine.job.job_id, exc_info=error)
-                done = None
-                if checkpoint_id is not None:
-                    done = StorageFailed(checkpoint_id, f"{type(error).__name__}: {error}")
+                reason = f"{type(error).__name__}: {error}"
+                what = "deleting files" if checkpoint_id is None else f"checkpoint {checkpoint_id}"
+                logger.warning("%s of job %s failed: %s", what, self.machine.job.job_id, reason)
+                logger.debug("%s of job %s failed", what, self.machine.job.job_id, exc_info=error)
+                done = None if checkpoint_id is None else StorageFailed(checkpoint_id, reason)
             if done is not None:
                 self._job.post_to_checkpoints(done)
 
