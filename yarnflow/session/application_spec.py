@@ -21,8 +21,12 @@ from yarnflow.yarn.layout import LIBRARY, RESERVED, STAGING_VARIABLE, TAG
 from yarnflow.yarn.processes import script
 
 #: Options for the `java` command alone (JDK 9 and later; older ones do not know the variable): skein's
-#: ApplicationMaster does little, and starts faster without the optimising compiler.
-_JAVA_OPTIONS = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData"}
+#: ApplicationMaster does little, and starts faster without the optimising compiler. A user's own replace them.
+_JAVA_TUNING = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData"
+#: Kept in any case: skein's web pages, which YARN's tracking URL shows, call methods of java.util's private
+#: classes, which Java 17 forbids unless asked.
+_JAVA_ACCESS = "--add-opens=java.base/java.util=ALL-UNNAMED"
+_JAVA_VARIABLE = "JDK_JAVA_OPTIONS"
 _ARCHIVES = (".zip", ".tar.gz", ".tgz")
 
 
@@ -54,15 +58,16 @@ def application_specification(config: Configuration, parts: Parts) -> Applicatio
     """Put the specification together. Raises ConfigurationError for files that cannot be shipped."""
     common = {LIBRARY: parts.library, **parts.environment.files, **shipped(config, parts.scratch)}
     python = parts.environment.executable
+    master_env = config.with_prefix(ContainerOptions.MASTER_ENV)
     master = ProcessSpecification(
         memory_mb=config[JobManagerOptions.PROCESS_MEMORY].mebibytes,
         vcores=config[YarnOptions.APP_MASTER_VCORES],
         script=script(python, "yarnflow.am.entrypoint", "jobmanager"),
         files={**common, **parts.master_files},
         env={
-            **_JAVA_OPTIONS,
             STAGING_VARIABLE: parts.staging,
-            **config.with_prefix(ContainerOptions.MASTER_ENV),
+            **master_env,
+            _JAVA_VARIABLE: f"{_JAVA_ACCESS} {master_env.get(_JAVA_VARIABLE, _JAVA_TUNING)}",
         },
     )
     worker = ProcessSpecification(

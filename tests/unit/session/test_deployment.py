@@ -84,6 +84,16 @@ def test_an_application_from_the_configuration(tmp_path: Path) -> None:
     assert application_specification(Configuration(), parts(tmp_path)).name == "default name"
 
 
+def test_the_masters_java_lets_skeins_pages_work_whatever_the_user_tunes(tmp_path: Path) -> None:
+    access = "--add-opens=java.base/java.util=ALL-UNNAMED"
+    options = {"containerized.master.env.JDK_JAVA_OPTIONS": "-XX:+UseG1GC"}
+    ours = application_specification(Configuration(), parts(tmp_path)).master.env["JDK_JAVA_OPTIONS"]
+    theirs = application_specification(Configuration(options), parts(tmp_path)).master.env["JDK_JAVA_OPTIONS"]
+    assert ours.startswith(f"{access} -XX:")
+    # Java does not start with two garbage collectors: ours must be gone.
+    assert theirs == f"{access} -XX:+UseG1GC"
+
+
 def test_files_to_ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "lib"
     folder.mkdir()
