@@ -43,7 +43,9 @@ def show_rows(checkpoint: CompletedCheckpoint, operator: str, state: str, rows: 
     from rich.text import Text
 
     types = found.types()
-    shown = Table(*(f"{name}\n{types.get(name, '')}" for name in table.column_names))
+    shown = Table()
+    for name in table.column_names:
+        shown.add_column(f"{name}\n{types.get(name, '')}", overflow="fold")
     for row in table.to_pylist():
         shown.add_row(*(Text(str(value)) for value in row.values()))
     console = Console(highlight=False)
@@ -100,30 +102,34 @@ def _states(operator: OperatorCheckpoint) -> list[dict[str, Any]]:
 
 def _show(checkpoint: CompletedCheckpoint) -> None:
     # rich takes 50 ms: JSON needs none of it.
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     document = _document(checkpoint)
     console = Console(highlight=False)
-    console.print(
-        Text(
-            f"{document['kind']} {checkpoint.checkpoint_id} of job {checkpoint.job_id}, taken "
-            f"{_local_time(checkpoint.timestamp)}, {_size(checkpoint.size)}\n{checkpoint.directory}"
-        )
-    )
-    table = Table("operator", "uid", "parallelism", "state", "kind", "type", "rows", "size")
+    taken = f"taken {_local_time(checkpoint.timestamp)}, {_size(checkpoint.size)}"
+    lines = [f"{document['kind']} {checkpoint.checkpoint_id}, {taken}", f"job {checkpoint.job_id}"]
+    console.print(Text("\n".join((*lines, checkpoint.directory))), soft_wrap=True)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("operator", "uid", "par.", "state", "kind", "type"):
+        table.add_column(name, overflow="fold", no_wrap=name == "par.")
+    for name in ("rows", "size"):
+        table.add_column(name, justify="right", no_wrap=True)
     for operator in document["operators"]:
-        parallelism = f"{operator['parallelism']} of {operator['max-parallelism']}"
-        head = [operator["name"], operator["uid"] or operator["id"], parallelism]
+        parallelism = f"{operator['parallelism']}/{operator['max-parallelism']}"
+        head = [operator["name"], operator["uid"] or "-", parallelism]
         for number, state in enumerate(operator["states"] or [None]):
             cells = ["-", "", "", "", ""] if state is None else _cells(state)
             table.add_row(*map(Text, (*(head if number == 0 else ["", "", ""]), *cells)))
-        table.add_section()
     console.print(table)
 
 
 def _cells(state: dict[str, Any]) -> list[str]:
+    if state["kind"] == "files":
+        # The metadata does not say what is in them; `inspect PATH OPERATOR STATE` opens them.
+        return ["files", "rocksdb's own form", "", "", _size(state["size"])]
     details = state["details"]
     kind = f"{state['kind']} {details.get('state', '')}".strip()
     rows = "" if state["rows"] is None else f"{state['rows']:,}"

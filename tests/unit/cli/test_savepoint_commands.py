@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.runtime.checkpoint.states import block, checkpoint, keyed_operator
+from tests.unit.runtime.checkpoint.states import block, checkpoint, keyed_operator, sst
 from tests.unit.session.web_server import serve
 from tests.unit.web.test_checkpoints_rest import JOB, FakeDispatcher
 from yarnflow.cli import main as cli_main
@@ -156,8 +156,24 @@ def test_inspect_shows_operators_and_states(stored, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "140")
     assert cli_main.run(["savepoint", "inspect", str(stored)]) == 0
     shown = capsys.readouterr().out
-    for text in ("Source: flights", "splits", "split", "counts", "keyed", "2 of 128", str(stored)):
+    for text in ("Source: flights", "splits", "split", "counts", "keyed", "2/128", str(stored)):
         assert text in shown
+
+
+def test_inspect_loses_nothing_on_a_narrow_terminal(stored, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    state = OperatorState("n" * 32, (block("delays-by-airport"),), (sst("../shared/1.sst", (0, 127)),))
+    named = OperatorCheckpoint("n" * 32, "delays-by-carrier-and-airport", "Reduce, Map", "v", 1, 128, {0: state})
+    write_metadata(checkpoint(named, directory=normalized(str(stored))))
+    assert cli_main.run(["savepoint", "inspect", str(stored)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert normalized(str(stored)) in lines
+    header = next(line for line in lines if "operator" in line)
+    rows = lines[lines.index(header) + 2 :]
+    uid, parallelism, states, kind, declared = map(header.index, ("uid", "par.", "state", "kind", "type"))
+    assert "".join(row[uid:parallelism].strip() for row in rows) == "delays-by-carrier-and-airport"
+    assert "".join(row[states:kind].strip() for row in rows) == "delays-by-airportfiles"
+    assert "rocksdb's" in "".join(row[kind:declared] for row in rows)
 
 
 def test_inspect_as_json(stored, capsys):
