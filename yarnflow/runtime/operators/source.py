@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from yarnflow.common.watermark_strategy import WatermarkAlignment
-from yarnflow.errors import ProgramError, RestoreError
+from yarnflow.errors import FileMissingError, ProgramError, RestoreError
 from yarnflow.functions.batch import Batch, ColumnBatch, RowBatch
 from yarnflow.functions.source import Availability, Source, Split, SplitReader
 from yarnflow.graph.operators import Operator, SourceSpec
@@ -347,11 +347,14 @@ class SourceOperator(StreamOperator):
         context = self.context
         if self._discovery is not None:
             self._next_discovery = self._clock() + self._discovery
-        fresh = [
-            split
-            for split in assigned_splits(self._source, context.subtask_index, context.parallelism)
-            if split.split_id not in self._known
-        ]
+        try:
+            splits = assigned_splits(self._source, context.subtask_index, context.parallelism)
+        except FileMissingError as error:
+            if self._known:
+                raise
+            # It never was there: a restart would look for it again, and again.
+            raise ProgramError(f"the input of '{self.operator.name}' is not there: {error}") from error
+        fresh = [split for split in splits if split.split_id not in self._known]
         if fresh and self._known:
             log.info("%s: %d new splits", self.operator.name, len(fresh))
         self._known.update(split.split_id for split in fresh)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.runtime.operators.harness import operator_context
-from yarnflow.errors import ProgramError
+from yarnflow.errors import FileMissingError, ProgramError
 from yarnflow.functions.batch import Batch, RowBatch
 from yarnflow.functions.source import Availability, Source, Split, SplitReader
 from yarnflow.graph.operators import Operator, SourceSpec
@@ -157,3 +157,15 @@ def test_a_source_that_returns_something_else_is_explained(monkeypatch: pytest.M
     monkeypatch.setattr(Listing, "splits", lambda source, parallelism: 5)
     with pytest.raises(ProgramError, match=r"splits\(\) of Listing returned 5: it must return a list"):
         assigned_splits(Listing({}), 0, 1)
+
+
+class Missing(Listing):
+    """Its input is not there."""
+
+    def splits(self, parallelism: int) -> Sequence[Split]:
+        raise FileMissingError("no such file or directory: file:///nowhere", "/nowhere")
+
+
+def test_an_input_that_never_was_there_is_not_looked_for_again() -> None:
+    with pytest.raises(ProgramError, match="the input of .* is not there: no such file"):
+        make(Missing({}))[0].open()
