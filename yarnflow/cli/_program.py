@@ -102,6 +102,8 @@ def program_options(function: F) -> F:
 
     def command(*args: Any, **kwargs: Any) -> Any:
         kwargs["module"] = kwargs.pop("entry_class") or kwargs["module"]
+        if (kwargs["savepoint"] or "").startswith("-"):
+            raise click.UsageError(f"-s needs the path of a savepoint, and {kwargs['savepoint']} is an option")
         kwargs["savepoint"] = absolute(kwargs["savepoint"])
         kwargs["python"] = {
             option.key: str(value)

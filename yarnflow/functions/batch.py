@@ -8,6 +8,7 @@ pyarrow is not imported: `ColumnBatch` only holds what a columnar source made.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Union
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ class RowBatch:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.rows)
 
     def __repr__(self) -> str:
         return f"RowBatch({len(self.rows)} rows)"

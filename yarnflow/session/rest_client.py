@@ -78,7 +78,7 @@ class RestClient:
         body = json.dumps({"jobGraph": job.to_json()}).encode()
         answer = self._call("POST", "/jobs", body=body)
         if answer.status >= 400:
-            reason = _reason(answer)
+            reason = _reason(answer) or str(answer.status)
             if self._is_running(job.job_id):
                 # The first try arrived, only its answer was lost on the way.
                 return job.job_id
@@ -90,7 +90,7 @@ class RestClient:
             size = path.stat().st_size
             answer = self._call("PUT", f"/blobs/{sha256}", body=file, headers={"Content-Length": str(size)})
         if answer.status >= 400:
-            raise JobSubmissionError(f"{path.name} cannot be uploaded: {_reason(answer)}")
+            raise JobSubmissionError(f"{path.name} cannot be uploaded: {_reason(answer) or answer.status}")
 
     def _is_running(self, job_id: str) -> bool:
         return self._call("GET", f"/jobs/{job_id}/status").status == 200
@@ -219,14 +219,18 @@ def _check(answer: BaseHTTPResponse, job_id: str = "") -> None:
         return
     if answer.status == 404 and job_id:
         raise JobNotFoundError(f"the cluster knows no job {job_id}: `yarnflow list -a` shows those it knows")
-    raise ClusterError(f"the JobManager answers {answer.status}: {_reason(answer)}")
+    reason = _reason(answer)
+    if reason is not None and answer.status < 500:
+        raise ClusterError(reason)  # what was asked for cannot be: its sentence says all
+    raise ClusterError(f"the JobManager answers {answer.status}: {reason or answer.reason or 'without a reason'}")
 
 
-def _reason(answer: BaseHTTPResponse) -> str:
+def _reason(answer: BaseHTTPResponse) -> str | None:
+    """What a JobManager says; None when something else has answered."""
     try:
         return "; ".join(json.loads(answer.data)["errors"])
     except (ValueError, KeyError, TypeError):
-        return f"{answer.status} {answer.reason or ''}".strip()
+        return None
 
 
 def _cause(error: BaseException) -> str:

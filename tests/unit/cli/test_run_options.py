@@ -235,3 +235,8 @@ def test_help_is_complete(capsys: pytest.CaptureFixture[str], command: str) -> N
         if parameter.param_type_name == "option":
             assert getattr(parameter, "help", None), f"{parameter.opts} of {command} has no help"
             assert all(spelling in text for spelling in parameter.opts)
+
+
+def test_an_option_is_no_savepoint(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line(["run", "-s", "-py", "job.py"]) == 1
+    assert "-s needs the path of a savepoint, and -py is an option" in capsys.readouterr().err
